@@ -1,0 +1,113 @@
+"""Perform a plan on this machine: a thread for each running action, a pool of processes for what needs a core.
+
+Threads wait (for the network, a sandbox, the pool); processes work. Actions whose inputs are ready run at once,
+largest fan-out first by name; nothing waits for a level to finish.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from builder.action import Action, Result, Workshop
+from builder.digest import Digest, key
+from builder.errors import Problems, StackbuildError
+from builder.lock import Pin
+from builder.plan import Plan, present
+from builder.planner import perform
+from builder.store import Store
+
+
+class Watcher(Protocol):
+    """Is told what happens; used for progress. Methods may be called from any thread."""
+
+    def started(self, action: Action) -> None: ...
+
+    def finished(self, action: Action, how: str) -> None: ...
+
+
+Fetch = Callable[[tuple[Pin, ...]], None]
+"""Brings pinned files into the store, in parallel, or raises."""
+
+
+@contextmanager
+def workshop(store: Store, jobs: int) -> Iterator[Callable[[Path], Workshop]]:
+    """A pool of processes, started when first used; called with a log's path it gives the workshop."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["builder.parts", "builder.kinds.pip.part"])
+    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+
+        def make(log: Path) -> Workshop:
+            def heavy(function: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
+                return pool.submit(function, *arguments)
+
+            return Workshop(store=store, heavy=heavy, jobs=jobs, log=log)
+
+        yield make
+
+
+def execute(plan: Plan, stale: frozenset[Digest], store: Store, *, jobs: int, fetch: Fetch, watcher: Watcher) -> None:
+    """Perform the stale actions; what is finished is kept, whatever fails.
+
+    Raises:
+        Problems: actions failed; those that do not depend on them were finished.
+    """
+    waiting = {key: {need for need in plan.needs(key) if need in stale} for key in stale}
+    running: dict[Future[str], Digest] = {}
+    problems: list[StackbuildError] = []
+    with workshop(store, jobs) as make, ThreadPoolExecutor(max(4, 2 * jobs)) as threads:
+        while waiting or running:
+            ready = sorted((one for one, needs in waiting.items() if not needs), key=lambda one: plan.action(one).name)
+            for one in ready:
+                del waiting[one]
+                running[threads.submit(_attempt, plan.action(one), store, make, fetch, watcher)] = one
+            if not running:
+                break  # What still waits, waits for something that failed.
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                one = running.pop(future)
+                error = future.exception()
+                if error is None:
+                    watcher.finished(plan.action(one), future.result())
+                    for needs in waiting.values():
+                        needs.discard(one)
+                elif isinstance(error, StackbuildError):
+                    problems.append(error)
+                    watcher.finished(plan.action(one), "failed")
+                else:
+                    raise error
+    if problems:
+        raise Problems(problems)
+
+
+def _attempt(
+    action: Action, store: Store, make: Callable[[Path], Workshop], fetch: Fetch, watcher: Watcher
+) -> str:
+    """Perform one action unless its key is known: early cutoff. Returns how it came about."""
+    results = {role: _result(store, need) for role, need in action.needs.items()}
+    document = action.result_document(results)
+    own = key(document)
+    known = store.action(own)
+    if known is not None and present(store, known["result"]):
+        store.put_action(action.plan_key, action.document, known["result"])
+        return "same inputs"
+    fetch(tuple(action.sources.values()))
+    watcher.started(action)
+    log = store.path / "logs" / f"{action.plan_key.hex[:12]}.txt"
+    log.unlink(missing_ok=True)
+    result = perform(action, results, make(log))
+    store.put_action(own, document, dict(result))
+    store.put_action(action.plan_key, action.document, dict(result))
+    return "done"
+
+
+def _result(store: Store, action: Action) -> Result:
+    found = store.action(action.plan_key)
+    if found is None:
+        raise StackbuildError(f"the result of {action.name} is gone from the store", next_step="run the same command again")
+    result: Result = found["result"]
+    return result

@@ -1,0 +1,133 @@
+"""Bring pinned files into the store: in parallel, each checked, each once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock as Mutex
+from threading import RLock
+
+from builder.digest import Digest
+from builder.errors import Problems, StackbuildError, Unreachable
+from builder.lock import Pin
+from builder.manifest.model import Manifest
+from builder.net import Client
+from builder.store import Store
+
+_THREADS = 16
+Progress = Callable[[Pin, int], None]
+"""Called with a pin and the bytes of it that just arrived."""
+
+
+class Fetcher:
+    """Fetches pins of one manifest; used by many threads at once.
+
+    Which URLs a pin has is its kind's business: a path below an archive, or a file name in an index.
+    """
+
+    def __init__(self, manifest: Manifest, store: Store, client: Client, progress: Progress | None = None) -> None:
+        self._manifest = manifest
+        self._store = store
+        self._client = client
+        self._progress = progress
+        self._mutex = Mutex()
+        self._busy: dict[Digest, RLock] = {}  # type: ignore[valid-type]
+        self._finders: tuple[Callable[[Pin], Sequence[str]], Callable[[Pin], Sequence[str]]] | None = None
+
+    def missing(self, pins: Iterable[Pin]) -> list[Pin]:
+        """Those of the pins whose file is not in the store, each digest once, by size, largest first."""
+        found = {pin.digest: pin for pin in pins if not self._store.source(pin.digest).exists()}
+        return sorted(found.values(), key=lambda pin: (-pin.size, pin.name))
+
+    def __call__(self, pins: Iterable[Pin]) -> None:
+        """Fetch what is missing.
+
+        Raises:
+            Problems: files that no source has, or that are not what their pins say; the others are kept.
+        """
+        wanted = self.missing(pins)
+        if not wanted:
+            return
+        problems: list[StackbuildError] = []
+        with ThreadPoolExecutor(min(_THREADS, len(wanted))) as threads:
+            for error in threads.map(self._one, wanted):
+                if error is not None:
+                    problems.append(error)
+        if problems:
+            raise Problems(problems)
+
+    def _one(self, pin: Pin) -> StackbuildError | None:
+        with self._mutex:
+            busy = self._busy.setdefault(pin.digest, RLock())
+        with busy:
+            if self._store.source(pin.digest).exists():
+                return None
+            try:
+                urls = self._urls(pin)
+                told = self._told(pin)
+                with self._store.new_source() as incoming:
+                    self._client.download(urls, digest=pin.digest, size=pin.size, into=incoming, progress=told)
+            except Unreachable as error:
+                return Unreachable(
+                    f"no source has {pin.name}=={pin.version} any more, or none answers: {pin.filename}",
+                    got=error.what,
+                    next_step="try again later, or move only such pins: stackbuild lock --refresh-missing",
+                )
+            except StackbuildError as error:
+                return error
+            except OSError as error:
+                return StackbuildError(f"cannot write {pin.filename} to the store", got=str(error.strerror))
+        return None
+
+    def _told(self, pin: Pin) -> Callable[[int], None] | None:
+        progress = self._progress
+        return None if progress is None else lambda count: progress(pin, count)
+
+    def urls(self, pin: Pin) -> Sequence[str]:
+        """Where a pin's file may be, best first."""
+        return self._urls(pin)
+
+    def _urls(self, pin: Pin) -> Sequence[str]:
+        with self._mutex:
+            if self._finders is None:
+                self._finders = self._make_finders()
+        return self._finders[0 if pin.filename.endswith(".deb") else 1](pin)
+
+    def _make_finders(self) -> tuple[Callable[[Pin], Sequence[str]], Callable[[Pin], Sequence[str]]]:
+        from builder.kinds.apt.places import read_host, urls
+        from builder.kinds.pip.index import Indexes
+
+        host = read_host(os.environ)
+        indexes = Indexes(self._client, self._manifest.indexes, os.environ)
+        cutoff = self._manifest.project.exclude_newer
+        return (
+            lambda pin: urls(self._manifest.archives[pin.source], pin, host, cutoff=cutoff),
+            indexes.urls,
+        )
+
+
+def foresee(store: Store, pins: Sequence[Pin], laid: int) -> None:
+    """Refuse to start what the disk cannot hold.
+
+    Args:
+        pins: files that will be fetched.
+        laid: bytes that layers, roots and scratch files will take, estimated from the locks.
+
+    Raises:
+        StackbuildError: there is too little room.
+    """
+    need = sum(pin.size for pin in pins) + laid
+    free = shutil.disk_usage(store.path).free
+    if need > free:
+        raise StackbuildError(
+            f"not enough room on disk: needs {gigabytes(need)}, {gigabytes(free)} free",
+            where=str(store.path),
+            next_step="free some, or set STACKBUILD_STORE to a folder on a larger disk",
+        )
+
+
+def gigabytes(size: int) -> str:
+    """`3.1 GB`, or `12 MB` where it is less than one."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"

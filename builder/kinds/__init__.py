@@ -1,0 +1,42 @@
+"""The kinds: package ecosystems and other sources of layers, one file or folder each, found by its name.
+
+Every kind says what it adds to the stacks manifest, in constants that cost nothing to import, so its module
+(of a folder, the `__init__.py`) imports nothing heavy at its top:
+
+    PLACE   where it stands in the fixed order inside an image; unique
+    KEYS    the keys it adds to an image's table: JSON Schema fragments by key
+    SHARED  those of them that may stand in `[sets.NAME]` and below `on.VARIANT` too
+
+A new kind is one new file in this folder.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+from builder.manifest.shape import Schema
+
+
+@cache
+def kinds() -> dict[str, ModuleType]:
+    """The kinds by name, in the order in which an image applies them."""
+    names = (
+        path.stem
+        for path in Path(__file__).parent.iterdir()
+        if not path.name.startswith("_") and (path.suffix == ".py" or (path / "__init__.py").is_file())
+    )
+    found = {name: import_module(f"{__name__}.{name}") for name in names}
+    return dict(sorted(found.items(), key=lambda item: int(item[1].PLACE)))
+
+
+def keys(*, shared: bool = False) -> dict[str, Schema]:
+    """What the kinds add to an image's table, or only what of it sets may have: fragments by key."""
+    return {
+        key: fragment
+        for kind in kinds().values()
+        for key, fragment in kind.KEYS.items()
+        if not shared or key in kind.SHARED
+    }

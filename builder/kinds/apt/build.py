@@ -1,0 +1,206 @@
+"""Plan and perform: locked packages → a configured root → layers.
+
+One action an image: package scripts read the composed root, so packages cannot be laid one by one. What it reads of
+the ancestors is their apt layers alone, as no package script looks into a virtual environment or an overlay; a pip
+bump in a parent configures nothing again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from builder import unpacked
+from builder.action import Action, Result, Workshop
+from builder.digest import Digest, Json
+from builder.errors import StackbuildError
+from builder.kinds.account import passwd
+from builder.kinds.apt import normalise
+from builder.kinds.apt.interpreter import Interpreter
+from builder.layer import codec
+from builder.lock import Pin
+from builder.parts import write_parts
+from builder.sandbox import Command, Root, run
+from builder.scan import scan
+from builder.site import Site
+from builder.store import Store
+from builder.tree import NEWEST, Entry, partition
+
+VERSION = 1
+_MOUNTED = frozenset({"dev", "proc", "run", "sys", "tmp"})
+_INFO = "var/lib/dpkg/info"
+
+
+def plan(site: Site) -> tuple[Action, ...]:
+    """The image's own packages, or nothing where it asks for none."""
+    if not site.manifest.ask(site.target, "apt") and not site.image.archive:
+        return ()
+    lock = site.lock("apt")
+    if not lock.pins:
+        return ()
+    below = [action for planned in site.ancestors for action in planned.actions if action.kind in {"apt", "account"}]
+    options: Json = {
+        "account": passwd(site.layout) if site.image.archive else None,
+        "architecture": site.architecture,
+        "codec": codec(),
+        "debconf": sorted(cast(Sequence[str], site.image.asks.get("debconf", ()))),
+        "essential": sorted(_essential(lock.pins)) if site.image.archive else [],
+        "fresh": bool(site.image.archive),
+        "newest": NEWEST,
+        "normalise": normalise.VERSION,
+        "parts": [[part.name, list(part.members)] for part in partition(_sizes(lock.pins))],
+    }
+    return (
+        Action(
+            kind="apt",
+            version=VERSION,
+            name=f"apt of {site.target}",
+            options=options,
+            platform=site.target.platform,
+            needs={f"below-{n}": action for n, action in enumerate(below)},
+            sources={pin.name: pin for pin in lock.pins},
+        ),
+    )
+
+
+def _sizes(pins: Sequence[Pin]) -> list[tuple[str, int]]:
+    """Installed sizes in bytes, as the archive estimates them (Debian Policy 5.6.20: KiB)."""
+    return [(pin.name, int(pin.field("Installed-Size", "0") or 0) * 1024) for pin in pins]
+
+
+def _essential(pins: Sequence[Pin]) -> set[str]:
+    """Essential packages and all they need: what must lie there before dpkg can run."""
+    by_name = {pin.name: pin for pin in pins}
+    found: set[str] = set()
+    todo = [pin.name for pin in pins if pin.field("Essential") == "yes"]
+    while todo:
+        name = todo.pop()
+        if name in found or name not in by_name:
+            continue
+        found.add(name)
+        for relation in ("Pre-Depends", "Depends"):
+            for word in by_name[name].field(relation).replace("|", ",").split(","):
+                todo.append(word.strip().split(" ")[0].split(":")[0])
+    return found
+
+
+def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -> Result:
+    """Install in the sandbox, then write what changed as layers.
+
+    Raises:
+        StackbuildError: a package script failed; its output is in the workshop's log.
+        HostileInput: a package in the store has changed.
+    """
+    options = cast(dict[str, Any], action.options)
+    store = workshop.store
+    for pin in action.sources.values():
+        store.checked(store.source(pin.digest))
+    lowers = unpacked.layers(store, [layer for result in results.values() for layer in result["layers"]])
+    with store.workspace() as workspace:
+        upper, mount = workspace / "upper", workspace / "mount"
+        upper.mkdir()
+        mount.mkdir()
+        command = Command(
+            argv=(json.dumps(_order(action, options, workshop.jobs)),),
+            program="builder.kinds.apt.install",
+            binds=((str(store.path / "sources/sha256"), "run/stackbuild/sources", True),),
+        )
+        root = Root(workspace=mount, lowers=() if options["fresh"] else tuple(reversed(lowers)), upper=upper)
+        code = run(root, command, log=workshop.log)
+        if code:
+            raise StackbuildError(
+                f"step failed: {action.name} (exit {code})",
+                where=f"log: {workshop.log}",
+                got=_last_words(workshop.log),
+                next_step=f"stackbuild shell --at {workshop.log.stem}",
+            )
+        return write_parts(workshop, _parts(options["parts"], upper, lowers))
+
+
+def _order(action: Action, options: Mapping[str, Any], jobs: int) -> Json:
+    paths = [f"/run/stackbuild/sources/{pin.digest.hex}" for pin in action.sources.values()]
+    taken = ("fresh", "architecture", "essential", "account", "debconf", "newest")
+    return {"debs": paths, "jobs": jobs, **{name: options[name] for name in taken}}
+
+
+def _last_words(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines()
+    return "\n".join(lines[-4:])
+
+
+def _parts(parts: Sequence[Any], upper: Path, lowers: Sequence[Path]) -> list[tuple[str, list[Entry]]]:
+    """Entries by layer: packages as planned, then a last layer with what no package of ours owns."""
+    layer_of = {member: name for name, members in parts for member in members}
+    entries = list(scan(str(upper), _owners(upper, set(layer_of)), _MOUNTED))
+    folders = {entry.path: entry for entry in entries if entry.kind == "dir"}
+    by_layer: dict[str, dict[str, Entry]] = {name: {} for name, _ in parts} | {"rest": {}}
+    home: dict[str, str] = {}
+    originals = {entry.path: entry for entry in entries if entry.kind == "file"}
+    for entry in sorted(entries, key=lambda one: (one.kind == "hardlink", one.path)):
+        layer = layer_of.get(entry.owner, "rest")
+        if entry.kind == "hardlink" and home[entry.target] != layer:
+            first = originals[entry.target]
+            entry = Entry(entry.path, "file", first.mode, first.uid, first.gid, first.mtime, first.content, "", entry.owner)
+        home[entry.path] = layer
+        by_layer[layer][entry.path] = entry
+    found = []
+    for name, own in by_layer.items():
+        for path in list(own):
+            while "/" in path:
+                path = path.rpartition("/")[0]
+                if path in own:
+                    break
+                own[path] = folders[path]
+        if own:
+            found.append((name, sorted(own.values(), key=lambda one: one.path.encode("utf-8", "surrogateescape"))))
+    return found
+
+
+def _owners(upper: Path, packages: set[str]) -> dict[str, str]:
+    """Path → package, from dpkg's own lists, the first package by name; links on the way are resolved."""
+    owners: dict[str, str] = {}
+    links = {name: (upper / name).readlink().as_posix() for name in ("bin", "sbin", "lib", "lib64") if (upper / name).is_symlink()}
+    if not links:  # A child's upper folder has them in a layer below.
+        links = {name: f"usr/{name}" for name in ("bin", "sbin", "lib", "lib64")}
+    for listing in sorted((upper / _INFO).glob("*.list")):
+        package = listing.name.removesuffix(".list").split(":")[0]
+        if package not in packages:
+            continue
+        for line in listing.read_text("utf-8", "surrogateescape").splitlines():
+            path = line.strip("/")
+            top, slash, rest = path.partition("/")
+            if slash and top in links:
+                path = f"{links[top]}/{rest}"
+            if path != ".":
+                owners.setdefault(path, package)
+    for info in (upper / _INFO).iterdir():
+        package = info.name.rpartition(".")[0].split(":")[0]
+        if package in packages:
+            owners[f"{_INFO}/{info.name}"] = package
+    return owners
+
+
+def interpreter_root(store: Store, interpreter: Interpreter, architecture: str, jobs: int, log: Path) -> Path:
+    """An unpacked root that holds the interpreter and what it needs, nothing more.
+
+    Raises:
+        HostileInput: a package in the store has changed.
+        StackbuildError: a package cannot be unpacked.
+    """
+
+    def fill(upper: Path, workspace: Path) -> None:
+        for pin in interpreter.pins:
+            store.checked(store.source(pin.digest))
+        paths = [f"/run/stackbuild/sources/{pin.digest.hex}" for pin in interpreter.pins]
+        command = Command(
+            argv=(json.dumps({"debs": paths, "architecture": architecture, "jobs": jobs}),),
+            program="builder.kinds.apt.extract",
+            binds=((str(store.path / "sources/sha256"), "run/stackbuild/sources", True),),
+        )
+        code = run(Root(workspace=workspace, upper=upper), command, log=log)
+        if code:
+            raise StackbuildError(f"cannot unpack the interpreter {interpreter.version}", where=f"log: {log}")
+
+    return unpacked.folder(store, f"interpreter-{Digest(interpreter.key).hex}", fill)

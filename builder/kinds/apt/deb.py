@@ -1,0 +1,126 @@
+"""Reading Debian packages: deb(5), deb-control(5). Standard library only, as it also runs inside the sandbox."""
+
+from __future__ import annotations
+
+import io
+import lzma
+import tarfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+MAGIC = b"!<arch>\n"
+_CONTROL_LIMIT = 64 << 20
+
+
+class BadDeb(Exception):
+    """A file is no well-formed Debian package, or brings what no package may bring."""
+
+
+@dataclass(frozen=True)
+class Deb:
+    """An opened package.
+
+    Attributes:
+        path: where the file lies.
+        control: the paragraph of its control file, fields in order.
+        members: the other members of the control archive: name → (mode, bytes).
+        data: (name, offset, size) of the data archive inside the file.
+    """
+
+    path: str
+    control: str
+    members: dict[str, tuple[int, bytes]]
+    data: tuple[str, int, int]
+
+    def field(self, name: str) -> str:
+        """One field's first line; "" where the package has none."""
+        for line in self.control.splitlines():
+            if line.lower().startswith(name.lower() + ":"):
+                return line.partition(":")[2].strip()
+        return ""
+
+    @property
+    def key(self) -> str:
+        """The name of its files in dpkg's info folder: `bash`, or `libc6:amd64` for Multi-Arch: same."""
+        name = self.field("Package")
+        return f"{name}:{self.field('Architecture')}" if self.field("Multi-Arch") == "same" else name
+
+    def conffiles(self) -> list[str]:
+        lines = self.members.get("conffiles", (0, b""))[1].decode().split("\n")
+        return [line.strip() for line in lines if line.startswith("/")]
+
+    def triggers(self) -> list[tuple[str, str]]:
+        """(directive, trigger) pairs, deb-triggers(5)."""
+        found = []
+        for line in self.members.get("triggers", (0, b""))[1].decode().splitlines():
+            words = line.split("#")[0].split()
+            if len(words) == 2:
+                found.append((words[0], words[1]))
+        return found
+
+
+def read(path: str) -> Deb:
+    """Open a package and read its control archive.
+
+    Raises:
+        BadDeb: it is not well formed.
+    """
+    with open(path, "rb") as stream:
+        if stream.read(8) != MAGIC:
+            raise BadDeb(f"{path}: no Debian package (its ar magic is missing)")
+        found: dict[str, tuple[int, int]] = {}
+        while header := stream.read(60):
+            if len(header) != 60 or header[58:] != b"`\n":
+                raise BadDeb(f"{path}: damaged ar header")
+            name = header[:16].decode("ascii", "replace").strip().rstrip("/")
+            size = int(header[48:58])
+            found[name] = (stream.tell(), size)
+            stream.seek(size + size % 2, 1)
+        control = next((name for name in found if name.startswith("control.tar")), None)
+        data = next((name for name in found if name.startswith("data.tar")), None)
+        if control is None or data is None or "debian-binary" not in found:
+            raise BadDeb(f"{path}: a member of the package is missing, it has {sorted(found)}")
+        offset, size = found[control]
+        stream.seek(offset)
+        raw = decompressor(control)(stream.read(size))
+    if len(raw) > _CONTROL_LIMIT:
+        raise BadDeb(f"{path}: its control archive is larger than {_CONTROL_LIMIT} bytes")
+    members: dict[str, tuple[int, bytes]] = {}
+    with tarfile.open(fileobj=io.BytesIO(raw), mode="r:") as archive:
+        for member in archive:
+            if member.isreg():
+                content = archive.extractfile(member)
+                name = member.name.removeprefix("./")
+                if "/" in name or not content:
+                    raise BadDeb(f"{path}: unexpected control member {member.name!r}")
+                members[name] = (member.mode & 0o777, content.read())
+    if "control" not in members:
+        raise BadDeb(f"{path}: it has no control file")
+    return Deb(path, members.pop("control")[1].decode(), members, (data, *found[data]))
+
+
+def decompressor(name: str):  # type: ignore[no-untyped-def]
+    if name.endswith(".xz"):
+        return lzma.decompress
+    if name.endswith(".gz"):
+        return lambda data: zlib.decompress(data, 31)
+    if name.endswith(".tar"):
+        return bytes
+    raise BadDeb(f"{name}: this compression is not supported; supported are xz, gz and none")
+
+
+def entries(deb: Deb) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
+    """The members of the data archive, in its order, while their content can be read."""
+    name, offset, size = deb.data
+    with open(deb.path, "rb") as stream:
+        stream.seek(offset)
+        raw = io.BytesIO(stream.read(size))
+    unpacked: io.BufferedIOBase
+    if name.endswith(".xz"):
+        unpacked = lzma.LZMAFile(raw)
+    else:
+        unpacked = io.BytesIO(decompressor(name)(raw.read()))
+    with tarfile.open(fileobj=unpacked, mode="r|") as archive:
+        for member in archive:
+            yield member, archive

@@ -1,0 +1,143 @@
+"""Where an archive lies: mirrors of this host first, the public snapshot archive last.
+
+A lock names an archive and a path below it, never a host. A host is found, for each suite, in
+
+    1. `STACKBUILD_MIRROR_<ARCHIVE>` (upper case, `-` as `_`): one or more URLs, separated by spaces;
+    2. else the host's own apt configuration: every entry that lists the suite (sources.list(5)). Nothing else
+       is asked of it, because whatever it serves must be signed by the archive's keyring;
+    3. last, for Debian's own archive, Debian's public snapshot archive as it was on a day.
+
+Places are per suite, as a security suite may lie at another URL than the main one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from builder.kinds.apt.package import fields_of
+from builder.lock import Pin
+from builder.manifest.model import Archive
+
+SNAPSHOT = f"https://{'.'.join(('snapshot', 'debian', 'org'))}/archive"
+"""Debian's public snapshot archive. In pieces: files of this repository are searched for hosts of mirrors, which must
+not be in them, and on some machines this is one."""
+STAMP = "%Y%m%dT%H%M%SZ"
+"""How the snapshot archive and our locks write a time (UTC)."""
+
+_ONE_LINE = re.compile(r"deb\s+(?:\[(?P<options>[^]]*)\]\s*)?(?P<uri>\S+)\s+(?P<suite>\S+)(?P<components>.*)")
+_SETTLED = timedelta(days=1)
+"""The next day's snapshot has a Release file's packages at the latest, and still those superseded since."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One binary source of an apt configuration."""
+
+    uri: str
+    suites: tuple[str, ...]
+    architectures: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """What this machine says about mirrors."""
+
+    environ: Mapping[str, str]
+    entries: tuple[Entry, ...] = ()
+
+
+def read_host(environ: Mapping[str, str], root: Path = Path("/")) -> Host:
+    """Read the host's apt configuration; a host without one has no entries.
+
+    Only `STACKBUILD_MIRROR_…` of the environment is kept.
+    """
+    folder = root / "etc/apt"
+    files = [folder / "sources.list", *sorted(folder.glob("sources.list.d/*"))]
+    entries: list[Entry] = []
+    for path in files:
+        try:
+            text = path.read_text()
+        except (OSError, UnicodeDecodeError):
+            continue  # a mirror that cannot be read is one that we do not know
+        if path.suffix == ".sources":
+            entries += _deb822(text)
+        elif path.suffix == ".list":
+            entries += _one_line(text)
+    kept = {name: value for name, value in environ.items() if name.startswith("STACKBUILD_MIRROR_")}
+    return Host(environ=kept, entries=tuple(entries))
+
+
+def _deb822(text: str) -> Iterator[Entry]:
+    lines = [line for line in text.split("\n") if not line.startswith("#")]
+    for paragraph in re.split(r"\n\s*\n", "\n".join(lines)):
+        fields = fields_of(paragraph.strip("\n"))
+        if "deb" not in fields.get("Types", "").split() or fields.get("Enabled", "yes").lower() == "no":
+            continue
+        for uri in fields.get("URIs", "").split():
+            yield Entry(
+                uri=uri,
+                suites=tuple(fields.get("Suites", "").split()),
+                architectures=tuple(fields.get("Architectures", "").split()),
+            )
+
+
+def _one_line(text: str) -> Iterator[Entry]:
+    for line in text.split("\n"):
+        found = _ONE_LINE.match(line.partition("#")[0].strip())
+        if found is None:
+            continue
+        options = dict(one.partition("=")[::2] for one in (found["options"] or "").split())
+        yield Entry(
+            uri=found["uri"],
+            suites=(found["suite"],),
+            architectures=tuple(options["arch"].split(",")) if "arch" in options else (),
+        )
+
+
+def variable(archive: str) -> str:
+    """The environment variable that names an archive's mirrors."""
+    return "STACKBUILD_MIRROR_" + re.sub(r"[^A-Z0-9]", "_", archive.upper())
+
+
+def places(
+    archive: Archive, suite: str, host: Host, *, moments: tuple[datetime, ...] = ()
+) -> tuple[str, ...]:
+    """URLs below which `dists/` and `pool/` of a suite lie, best first, each once, without a final slash.
+
+    Args:
+        moments: times (UTC) whose snapshots may serve as well, best first.
+    """
+    found = host.environ.get(variable(archive.name), "").split()
+    if not found:
+        found = [
+            entry.uri
+            for entry in host.entries
+            if suite in entry.suites and entry.uri.partition(":")[0] in ("http", "https", "file")
+        ]
+    found += snapshots(archive, suite, moments)
+    return tuple(dict.fromkeys(one.rstrip("/") for one in found))
+
+
+def snapshots(archive: Archive, suite: str, moments: tuple[datetime, ...]) -> list[str]:
+    """The public archive as it was at these times; nothing for an archive that is not Debian's own."""
+    if archive.keyring != "debian":
+        return []
+    part = "debian-security" if suite.endswith("-security") else "debian"
+    return [f"{SNAPSHOT}/{part}/{moment.strftime(STAMP)}" for moment in moments]
+
+
+def urls(archive: Archive, pin: Pin, host: Host, *, cutoff: datetime | None = None) -> tuple[str, ...]:
+    """Where a pin's file may be fetched, best first: mirrors, then snapshots of the cutoff and of the pin.
+
+    A mirror drops what was superseded; the snapshot of the day after the pin's Release still has it.
+    """
+    suite = pin.field("X-Suite")
+    moments = [cutoff] if cutoff is not None else []
+    if stamp := pin.field("X-Release"):
+        moments.append(datetime.strptime(stamp, STAMP) + _SETTLED)
+    found = places(archive, suite, host, moments=tuple(moments))
+    return tuple(f"{place}/{pin.filename}" for place in found)

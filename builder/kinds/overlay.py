@@ -1,0 +1,126 @@
+"""overlay: files of the project, laid verbatim."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, cast
+
+from builder.action import Action, Result, Workshop
+from builder.digest import Digest, Json
+from builder.errors import StackbuildError
+from builder.layer import codec
+from builder.listing import folders
+from builder.manifest.fragments import RELATIVE, requests, table
+from builder.manifest.shape import Schema
+from builder.parts import write_parts
+from builder.site import Site
+from builder.tree import Bytes, Entry, safe
+
+PLACE: Final = 60
+
+_FOLDER: Final[Schema] = {**RELATIVE, "description": "A folder below overlays/."}
+_ITEM: Final[Schema] = {
+    "title": "the name of a folder, or a table with name and owner",
+    "anyOf": [
+        _FOLDER,
+        table(
+            "A folder, and whom its files belong to.",
+            {
+                "name": _FOLDER,
+                "owner": {
+                    "type": "string",
+                    "description": "Whom the files belong to: root, or the layout's user.",
+                    "enum": ["root", "user"],
+                    "default": "root",
+                },
+            },
+            "name",
+        ),
+    ],
+}
+
+KEYS: Final[Mapping[str, Schema]] = {
+    "overlays": requests(
+        _ITEM, "Folders below overlays/ that are laid onto the image, later ones over earlier."
+    ),
+}
+SHARED: Final = ()
+
+
+def plan(site: Site) -> tuple[Action, ...]:
+    """One layer with all overlays of the image: bytes and exec bits as in the tree, owner from the manifest."""
+    asked = cast(Sequence[Any], site.image.asks.get("overlays", ()))
+    if not asked:
+        return ()
+    files: dict[str, Json] = {}
+    local: dict[str, Path] = {}
+    for one in asked:
+        name, owner = (one, "root") if isinstance(one, str) else (one["name"], one.get("owner", "root"))
+        ids = (site.layout.uid, site.layout.gid) if owner == "user" else (0, 0)
+        folder = site.manifest.folder / "overlays" / name
+        for path, kind, content in _read(folder, site.target.image):
+            files[path] = [kind, content, *ids]
+            if kind != "link":
+                local[content] = folder / path
+    needs = {f"below-{n}": action for n, action in enumerate(site.below()) if action.kind in {"apt", "account"}}
+    options: Json = {"files": files, "codec": codec()}
+    name = f"overlays of {site.target}"
+    return (Action(kind="overlay", version=1, name=name, options=options, needs=needs, local=local),)
+
+
+def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -> Result:
+    """Lay the files; a folder on the way gets an entry only where no layer below has it, so none changes owner.
+
+    Raises:
+        StackbuildError: a file changed since it was planned, or a path leads through a link of the image.
+    """
+    stand, links = folders(workshop.store, results.values())
+    entries: dict[str, Entry] = {}
+    for path, (kind, content, uid, gid) in cast(Any, action.options)["files"].items():
+        parents = path.split("/")[:-1]
+        for depth in range(1, len(parents) + 1):
+            parent = "/".join(parents[:depth])
+            if parent in links:
+                raise StackbuildError(
+                    f"an overlay's folder would replace a link of the image: /{parent} -> {links[parent]}",
+                    where=f"overlay file {path}",
+                    next_step="move the file below the link's target in the overlay",
+                )
+            if parent not in stand:
+                entries.setdefault(parent, Entry(parent, "dir", 0o755, uid, gid))
+        if kind == "link":
+            entries[path] = Entry(path, "link", 0o777, uid, gid, target=content)
+            continue
+        data = action.local[content].read_bytes()
+        if Digest.of(data) != content:
+            raise StackbuildError(
+                f"an overlay changed while it was built: {path}", next_step="run the same command again"
+            )
+        mode = 0o755 if kind == "program" else 0o644
+        entries[path] = Entry(path, "file", mode, uid, gid, content=Bytes(data))
+    ordered = sorted(entries.values(), key=lambda entry: entry.path.encode())
+    return write_parts(workshop, [("overlays", ordered)])
+
+
+def _read(folder: Path, image: str) -> Iterator[tuple[str, str, str]]:
+    """(path, "file" | "program" | "link", digest or target), by path.
+
+    Raises:
+        StackbuildError: the folder is missing, or holds what is neither file, folder nor link.
+    """
+    if not folder.is_dir():
+        raise StackbuildError(f"overlay is missing: {folder}", where=f"images.{image}.overlays", next_step=f"mkdir {folder}")
+    for base, names, files in os.walk(folder):
+        names.sort()
+        for name in sorted([*files, *(one for one in names if os.path.islink(os.path.join(base, one)))]):
+            full = Path(base) / name
+            path = safe(full.relative_to(folder).as_posix(), str(folder))
+            if full.is_symlink():
+                yield path, "link", os.readlink(full)
+            elif full.is_file():
+                kind = "program" if full.stat().st_mode & 0o100 else "file"
+                yield path, kind, Digest.of(full.read_bytes())
+            else:
+                raise StackbuildError(f"an overlay holds a device, socket or pipe: {full}")

@@ -1,0 +1,288 @@
+"""The text of a pip lock: `locks/<image>/<stem>.pip.txt` and `….pip-build.txt`.
+
+    # stackbuild-lock: 1
+    # written by `stackbuild lock`; edit stacks.toml instead
+    # python: 3.11.2
+    # platform: linux/amd64
+    # glibc: 2.36
+    #
+    # request: jupyterlab==4.5.7
+    #
+    # constraint: tornado<7
+
+    anyio==4.9.0 \\
+        --hash=sha256:…
+        # file: anyio-4.9.0-py3-none-any.whl 100916
+        # index: pytorch-cpu                    (only if not the default index)
+        # requires: idna>=2.8                   (each Requires-Dist that is active for the target)
+        # via httpx
+
+`pip install -r` and `uv pip install -r` read it as it stands, with `--require-hashes`.
+
+There is exactly one text for a lock: whatever `dumps` would not write, `loads` refuses. An unchanged line parts
+every two items (`#` between requests, an empty line between pins), as git conflicts where two changes touch.
+The drawback: two branches that add different pins at the same place still conflict, as in any sorted list.
+
+Loading is on the path of a build with nothing to do, so nothing slow is imported here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from builder.digest import Digest
+from builder.errors import StackbuildError, raise_all
+from builder.lock import Lock, Pin
+
+FORMAT = "1"
+_WRITTEN = "# written by `stackbuild lock`; edit stacks.toml instead"
+_TARGET = ("python", "platform", "glibc")
+_PIN = re.compile(r"([a-z0-9]+(?:-[a-z0-9]+)*)==([A-Za-z0-9][A-Za-z0-9.!+_-]*) \\")
+_HASH = re.compile(r"    --hash=(\S*)")
+_FILE = re.compile(r"    # file: ([A-Za-z0-9][A-Za-z0-9.!+_-]*) ([0-9]+)")
+_COMMENT = re.compile(r"    # (?:(index:|via) ([A-Za-z0-9._-]+)|(requires:) (\S(?:.*\S)?))")
+_SUFFIXES = (".tar.gz", ".zip")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipLock(Lock):
+    """A lock and the target that it was solved for.
+
+    Attributes:
+        constraints: limits on versions that request nothing, normalised and sorted.
+        python: the target's CPython with its patch version.
+        platform: `linux/amd64`.
+        glibc: the target's, `2.36`: wheels built for a newer one do not load there.
+    """
+
+    python: str
+    platform: str
+    glibc: str
+    constraints: tuple[str, ...] = ()
+
+
+def dumps(lock: PipLock) -> str:
+    """The text of a lock; equal locks are equal bytes.
+
+    Raises:
+        StackbuildError: a value would break its line.
+    """
+    lines = [f"# stackbuild-lock: {FORMAT}", _WRITTEN]
+    lines += [f"# {key}: {getattr(lock, key)}" for key in _TARGET]
+    for key, items in (("request", lock.request), ("constraint", lock.constraints)):
+        for item in items:
+            lines += ["#", f"# {key}: {item}"]
+    for pin in lock.pins:
+        lines += ["", *_pin_lines(pin)]
+    if any(ord(character) < 32 for line in lines for character in line):
+        raise StackbuildError(
+            "a lock's value holds a control character", next_step="relock; report the package"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _pin_lines(pin: Pin) -> Iterator[str]:
+    yield f"{pin.name}=={pin.version} \\"
+    yield f"    --hash={pin.digest}"
+    yield f"    # file: {pin.filename} {pin.size}"
+    if pin.source:
+        yield f"    # index: {pin.source}"
+    for key, value in pin.fields:
+        yield f"    # {key}: {value}"
+    for name in pin.via:
+        yield f"    # via {name}"
+
+
+def pin_line(lock: PipLock, name: str) -> int:
+    """The line, counted from 1, of a pin in the lock's text; 1 where the lock has no such pin."""
+    line = 1 + len(_TARGET) + 1 + 2 * (len(lock.request) + len(lock.constraints)) + 2
+    for pin in lock.pins:
+        if pin.name == name:
+            return line
+        line += sum(1 for _ in _pin_lines(pin)) + 1
+    return 1
+
+
+def request_line(lock: PipLock, item: str) -> int:
+    """The line of a requested item in the lock's text; 1 where it has none."""
+    return 7 + 2 * lock.request.index(item) if item in lock.request else 1
+
+
+def loads(text: str, path: str) -> PipLock:
+    """The lock of a text that `dumps` wrote. `path` is only for messages.
+
+    Raises:
+        Problems: every line that was edited by hand or badly merged, with its number.
+    """
+    lines = text.split("\n")
+    if lines[0] != f"# stackbuild-lock: {FORMAT}":
+        raise StackbuildError(
+            f"not a pip lock of format {FORMAT}: {path}",
+            where=f"{path}:1",
+            expected=f"# stackbuild-lock: {FORMAT}",
+            got=lines[0][:100],
+            next_step="stackbuild lock writes it anew",
+        )
+    problems: list[StackbuildError] = []
+
+    def wrong(number: int, what: str, **more: str) -> None:
+        more.setdefault("next_step", "undo the edit (git checkout), or write it anew: stackbuild lock")
+        problems.append(StackbuildError(f"broken lock: {what}", where=f"{path}:{number}", **more))
+
+    blocks = _blocks(lines)
+    head = _head(blocks[0][1], wrong)
+    pins: list[Pin] = []
+    for start, block in blocks[1:]:
+        pin = _pin(start, block, wrong)
+        if pin is None:
+            continue
+        if pins and pin.name <= pins[-1].name:
+            twice = any(pin.name == other.name for other in pins)
+            wrong(start, f"{pin.name} is pinned twice" if twice else f"{pin.name} is not in its sorted place")
+        pins.append(pin)
+    raise_all(problems)
+    lock = PipLock(
+        request=head["request"],
+        constraints=head["constraint"],
+        pins=tuple(pins),
+        **{key: head[key][0] for key in _TARGET},
+    )
+    for number, (found, canonical) in enumerate(zip(lines, dumps(lock).split("\n"), strict=False), 1):
+        if found != canonical:
+            wrong(number, "a line is not as it was written", expected=canonical, got=found[:200])
+            break
+    else:
+        if dumps(lock) != text:
+            wrong(len(lines), "lines at the end that were not written")
+    raise_all(problems)
+    return lock
+
+
+def _blocks(lines: Sequence[str]) -> list[tuple[int, list[str]]]:
+    """The header and each pin's lines, with the number of the first; they are parted by empty lines."""
+    found: list[tuple[int, list[str]]] = [(1, [])]
+    for number, line in enumerate(lines, 1):
+        if line:
+            found[-1][1].append(line)
+        elif number < len(lines):
+            found.append((number + 1, []))
+    return found
+
+
+class _Wrong(Protocol):
+    """The function that notes a problem."""
+
+    def __call__(self, number: int, what: str, **more: str) -> None: ...
+
+
+def _head(lines: Sequence[str], wrong: _Wrong) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {key: () for key in (*_TARGET, "request", "constraint")}
+    for number, line in enumerate(lines, 1):
+        key, colon, value = line.removeprefix("# ").partition(": ")
+        if number == 1 or line in ("#", _WRITTEN):
+            continue
+        if not line.startswith("# ") or not colon or key not in found:
+            wrong(number, _strange(line, f"unknown line in the header: {line[:100]}"))
+        elif key in _TARGET and found[key]:
+            wrong(number, f"the header names {key} twice")
+        else:
+            found[key] += (value,)
+    for key in _TARGET:
+        if not found[key]:
+            wrong(1, f"the header does not name its {key}")
+            found[key] = ("",)
+    for key in ("request", "constraint"):
+        if list(found[key]) != sorted(set(found[key])):
+            wrong(1, f"the {key}s in the header are not sorted, or one is there twice")
+    return found
+
+
+def _pin(start: int, block: Sequence[str], wrong: _Wrong) -> Pin | None:
+    """One pin's lines; None, with the problem noted, where they cannot be read."""
+    first = _PIN.fullmatch(block[0]) if block else None
+    if first is None:
+        line = block[0] if block else ""
+        wrong(start, _strange(line, "a pin begins otherwise"), expected="name==version \\", got=line[:100])
+        return None
+    name, version = first.groups()
+    second = _HASH.fullmatch(block[1]) if len(block) > 1 else None
+    third = _FILE.fullmatch(block[2]) if len(block) > 2 else None
+    if second is None or third is None:
+        number = 1 if second is None else 2
+        got = block[number] if len(block) > number else "the end of the pin"
+        form = (
+            "    --hash=sha256:<64 hex digits>"
+            if second is None
+            else "    # file: <file name> <size in bytes>"
+        )
+        wrong(
+            start + number,
+            _strange(got, f"{name} has another line"),
+            expected=form.strip(),
+            got=got.strip()[:100],
+        )
+        return None
+    if not re.fullmatch(r"sha256:[0-9a-f]{64}", second.group(1)):
+        wrong(
+            start + 1,
+            f"the digest of {name} is cut or changed",
+            expected="sha256:<64 hex digits>",
+            got=second.group(1),
+        )
+        return None
+    filename = third.group(1)
+    if (says := _disagreement(filename, name, version)) is not None:
+        wrong(start + 2, f"the file of {name}=={version} is another's", expected=says, got=filename)
+    more: dict[str, list[str]] = {"index:": [], "requires:": [], "via": []}
+    for number, line in enumerate(block[3:], start + 3):
+        found = _COMMENT.fullmatch(line)
+        if found is None:
+            wrong(number, _strange(line, f"unknown line at {name}: {line.strip()[:100]}"))
+        else:
+            more[found.group(1) or found.group(3)].append(found.group(2) or found.group(4))
+    for key in ("requires:", "via"):
+        if more[key] != sorted(set(more[key])):
+            wrong(start, f"the `{key}` lines of {name} are not sorted, or one is there twice")
+    return Pin(
+        name=name,
+        version=version,
+        filename=filename,
+        digest=Digest(second.group(1)),
+        size=int(third.group(2)),
+        source=more["index:"][0] if more["index:"] else "",
+        via=tuple(more["via"]),
+        fields=tuple(("requires", value) for value in more["requires:"]),
+    )
+
+
+def _strange(line: str, otherwise: str) -> str:
+    merging = line.startswith(("<<<<<<<", "=======", ">>>>>>>", "|||||||"))
+    return "an unresolved git conflict" if merging else otherwise
+
+
+def _disagreement(filename: str, name: str, version: str) -> str | None:
+    """What the file name ought to begin with, or None where it fits name and version (PEP 427, PEP 625)."""
+    expected = f"{name.replace('-', '_')}-{version}"
+    if filename.endswith(".whl"):
+        parts = filename.split("-")
+        claimed, says = parts[0], parts[1] if len(parts) in (5, 6) else ""
+        expected += "-….whl"
+    elif suffix := next((one for one in _SUFFIXES if filename.endswith(one)), ""):
+        claimed, _, says = filename.removesuffix(suffix).rpartition("-")
+        expected += suffix
+    else:
+        return expected + "-….whl"
+    if re.sub(r"[-_.]+", "-", claimed).lower() != name:
+        return expected
+    if says == version or says.replace("_", "+") == version:
+        return None
+    # The index's own spelling may differ (1.0.0rc1 and 1.0.0-rc1); only then is a parser worth its import.
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        return None if Version(says.replace("_", "+")) == Version(version) else expected
+    except InvalidVersion:
+        return expected

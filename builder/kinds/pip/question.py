@@ -1,0 +1,149 @@
+"""What is asked of a pip resolver, and how its answer and its refusal look. Pure data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+from builder.errors import StackbuildError
+from builder.kinds.pip.choose import Fitting
+from builder.kinds.pip.index import DEFAULT
+from builder.lock import Lock, Pin
+
+Solution = tuple[tuple[str, str], ...]
+"""(PEP 503 name, version), sorted by name; inherited names among them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipQuestion:
+    """One target's request to pip.
+
+    Attributes:
+        request: requirements (PEP 508, without URLs), in any spelling and order.
+        python: the target's CPython with its patch version: some releases need more than `3.11` says.
+        platform: `linux/amd64`.
+        glibc: the target's, `2.36`.
+        image: the image's name, for messages.
+        inherited: the ancestors' names and locks, root first; their pins neither move nor repeat.
+        constraints: limits on versions that request nothing.
+        existing: the lock so far; its pins stay unless something forces them. `existing_build` is the same for
+            the build requirements.
+        upgrade: names whose pins may move.
+        upgrade_all: every pin may move.
+        exclude_newer: files uploaded at that time or later do not exist; with time zone.
+        exempt: names to which the cutoff does not apply.
+        indexes: index name → URL.
+        sources: name → the only index that it may come from; all other names come from the default index.
+        sdists: names that may be built from source, in the sandbox.
+        resolver: `uv` or `pip-tools`.
+    """
+
+    request: tuple[str, ...]
+    python: str
+    platform: str
+    glibc: str
+    image: str = ""
+    inherited: tuple[tuple[str, Lock], ...] = ()
+    constraints: tuple[str, ...] = ()
+    existing: Lock | None = None
+    existing_build: Lock | None = None
+    upgrade: frozenset[str] = frozenset()
+    upgrade_all: bool = False
+    exclude_newer: datetime | None = None
+    exempt: frozenset[str] = frozenset()
+    indexes: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
+    sdists: frozenset[str] = frozenset()
+    resolver: str = "uv"
+
+    @property
+    def pinned(self) -> Mapping[str, tuple[str, Pin]]:
+        """Inherited name → the ancestor's name and its pin."""
+        return {pin.name: (image, pin) for image, lock in self.inherited for pin in lock.pins}
+
+    @property
+    def where(self) -> str:
+        """The target in words, for messages."""
+        return " ".join(part for part in (self.image, self.platform, f"CPython {self.python}") if part)
+
+    def source(self, name: str) -> str:
+        """The index of a name, "" for the default one."""
+        found = self.sources.get(name, "")
+        return "" if found == DEFAULT else found
+
+    def fitting(self, name: str) -> Fitting:
+        """What a file of that name must fit."""
+        cutoff = None if name in self.exempt else self.exclude_newer
+        return Fitting(python=self.python, platform=self.platform, glibc=self.glibc, cutoff=cutoff)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One run of a resolver.
+
+    Attributes:
+        question: its request and constraints are normalised.
+        direct: further names to treat as requested, so that `sources` applies to them.
+        links: a folder of stub wheels, or None.
+        forced: inherited pins are constraints; else only preferences, to find out what a conflict is.
+    """
+
+    question: PipQuestion
+    direct: tuple[str, ...] = ()
+    links: Path | None = None
+    forced: bool = True
+
+    def without_cutoff(self, names: frozenset[str] | None = None) -> Attempt:
+        """The same without the cutoff, for all or for some names."""
+        if names is None:
+            return replace(self, question=replace(self.question, exclude_newer=None))
+        return replace(self, question=replace(self.question, exempt=self.question.exempt | names))
+
+    @property
+    def constraints(self) -> tuple[str, ...]:
+        inherited = self.question.pinned.values() if self.forced else ()
+        return (*self.question.constraints, *(f"{pin.name}=={pin.version}" for _, pin in inherited))
+
+    @property
+    def preferences(self) -> tuple[str, ...]:
+        """Versions to stay with if possible; a name that may move is left out."""
+        question = self.question
+        kept = {} if self.forced else {pin.name: pin.version for _, pin in question.pinned.values()}
+        if question.existing is not None and not question.upgrade_all:
+            kept |= {p.name: p.version for p in question.existing.pins if p.name not in question.upgrade}
+        return tuple(f"{name}=={version}" for name, version in sorted(kept.items()))
+
+
+class NoSolution(StackbuildError):
+    """A resolver found no solution.
+
+    Args:
+        explanation: its own words, without hosts and credentials, a line each.
+    """
+
+    def __init__(self, question: PipQuestion, explanation: Sequence[str]) -> None:
+        self.explanation = tuple(explanation)
+        super().__init__(
+            f"no solution: pip, {question.where}",
+            got="\n".join(self.explanation),
+            next_step="loosen one of these requests in stacks.toml, then: stackbuild lock",
+        )
+
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s`'\"<>),]*")
+
+
+def hostless(text: str, secrets: Sequence[str] = ()) -> str:
+    """A foreign program's words without hosts, user info and queries of URLs, and without known secrets."""
+
+    def path_only(found: re.Match[str]) -> str:
+        rest = found.group().partition("://")[2].partition("/")[2]
+        return "…/" + re.split(r"[?#]", rest)[0]
+
+    text = _URL.sub(path_only, text)
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text

@@ -1,0 +1,275 @@
+"""A request in, a lock out: the only step of pip's kind that trusts a moving network.
+
+    normalise ─→ solve (uv or pip-tools, in a subprocess) ─→ choose one file per pin ─→ METADATA of each
+                   ↑                          │                (index pages and zip ranges, 16 at a time)
+                   └── stub with what the ────┘                              │
+                       sandbox built (sdists)          active requirements, who asks for whom ─→ check ─→ lock
+
+The ancestors' pins are constraints of the solver and are left out of the lock. A pin that is already locked and
+keeps its version keeps its file as well, so a second `lock` changes nothing, even if wheels were added since.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from packaging.utils import canonicalize_name
+
+from builder.errors import StackbuildError, raise_all
+from builder.kinds.pip import built, piptools, uv
+from builder.kinds.pip.check import problems
+from builder.kinds.pip.choose import choose, fits
+from builder.kinds.pip.closure import Asked, close
+from builder.kinds.pip.failure import direct_conflicts, explain
+from builder.kinds.pip.index import IndexFile, Indexes
+from builder.kinds.pip.lockfile import PipLock
+from builder.kinds.pip.metadata import read, requires_dist
+from builder.kinds.pip.question import Attempt, NoSolution, PipQuestion, Solution
+from builder.kinds.pip.requirement import name as name_of
+from builder.kinds.pip.requirement import normalise
+from builder.kinds.pip.sdist import BuildWheel
+from builder.kinds.pip.target import environment
+from builder.lock import Pin
+from builder.net import Client
+from builder.store import Store
+
+_THREADS = 16
+_SOLVERS = {"uv": uv.solve, "pip-tools": piptools.solve}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What a resolution works with."""
+
+    client: Client
+    store: Store
+    indexes: Indexes
+    environ: Mapping[str, str]
+    build_wheel: BuildWheel | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """A pin before it is known who asks for it; `lines` are its Requires-Dist."""
+
+    pin: Pin
+    lines: Sequence[str]
+
+
+def resolve(
+    question: PipQuestion,
+    client: Client,
+    store: Store,
+    *,
+    build_wheel: BuildWheel | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> tuple[PipLock, PipLock | None]:
+    """The lock that answers a question, and the lock of its sdists' build requirements if it pins any sdist.
+
+    Args:
+        build_wheel: builds an sdist in the sandbox; needed only if `question.sdists` names what the answer holds.
+        environ: says where indexes are and how to reach them.
+
+    Raises:
+        StackbuildError: no solution, a conflict with an ancestor, no wheel for the target, an unreachable index.
+    """
+    means = Means(
+        client=client,
+        store=store,
+        indexes=Indexes(client, question.indexes, environ),
+        environ=environ,
+        build_wheel=build_wheel,
+    )
+    return _resolve(_normalised(question), means)
+
+
+def _normalised(question: PipQuestion) -> PipQuestion:
+    if question.resolver not in _SOLVERS:
+        raise StackbuildError(f"unknown resolver: {question.resolver}", expected=" or ".join(_SOLVERS))
+    if question.exclude_newer is not None and question.exclude_newer.tzinfo is None:
+        raise StackbuildError(
+            "exclude-newer has no time zone",
+            expected="2026-11-01T00:00:00Z",
+            got=question.exclude_newer.isoformat(),
+        )
+    inherited = {pin.name: pin.source for _, lock in question.inherited for pin in lock.pins if pin.source}
+    return replace(
+        question,
+        request=normalise(question.request),
+        constraints=normalise(question.constraints),
+        upgrade=_names(question.upgrade),
+        exempt=_names(question.exempt),
+        sdists=_names(question.sdists),
+        sources={**{canonicalize_name(name): index for name, index in question.sources.items()}, **inherited},
+    )
+
+
+def _names(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(canonicalize_name(name) for name in names)
+
+
+def _resolve(question: PipQuestion, means: Means) -> tuple[PipLock, PipLock | None]:
+    direct_conflicts(question)
+    if not question.request:
+        return _lock(question, {}, ()), None
+    with means.store.workspace() as folder:
+        build = built.Workshop(question, means.client, means.store, means.indexes, folder, means.build_wheel)
+        attempt = _mapped(Attempt(question=question, links=build.links))
+        while True:
+            solution, attempt = _solve(attempt, build, means)
+            news = build.unknown(solution)
+            if not news:
+                break
+            build.learn(news, lambda asks: _resolve(asks, means)[0])
+            attempt = replace(attempt, links=build.links)
+        found = _found(question, solution, build, means)
+        lock = _lock(question, _asked(question, found, build, means), tuple(found.values()))
+        raise_all(
+            problems(
+                lock, question.inherited, question.request, "the new lock", constraints=question.constraints
+            )
+        )
+        return lock, build.lock(lock, lambda asks: _resolve(asks, means)[0])
+
+
+def _mapped(attempt: Attempt) -> Attempt:
+    """Names with an index of their own that an ancestor pins: the solver must look for them there."""
+    question = attempt.question
+    requested = {name_of(item) for item in question.request}
+    inherited = [name for name in question.pinned if question.source(name) and name not in requested]
+    return replace(attempt, direct=tuple(sorted(inherited)))
+
+
+def _solve(attempt: Attempt, build: built.Workshop, means: Means) -> tuple[Solution, Attempt]:
+    """One answer of the solver, in which every name with an index of its own was taken from there."""
+
+    def again(one: Attempt) -> Solution:
+        return _SOLVERS[one.question.resolver](one, means.indexes, means.store, means.environ)
+
+    def requires(solution: Solution) -> Sequence[tuple[str, str, str]]:
+        question = replace(attempt.question, inherited=())
+        found = _found(question, solution, build, means)
+        asked = _asked(question, found, build, means)
+        return [
+            (name, one.pin.version, item)
+            for name, one in found.items()
+            if name in asked
+            for item in asked[name].requires
+        ]
+
+    question = attempt.question
+    requested = {name_of(item) for item in question.request}
+    own = {name for name in question.sources if question.source(name) and name not in requested}
+    try:
+        while True:
+            solution = again(attempt)
+            further = own.intersection(name for name, _ in solution).difference(attempt.direct)
+            if not further:
+                return solution, attempt
+            attempt = replace(attempt, direct=tuple(sorted({*attempt.direct, *further})))
+    except NoSolution as error:
+        named = {word for line in error.explanation for word in re.findall(r"[A-Za-z0-9._-]+", line)}
+        if further := (own & named).difference(attempt.direct):
+            # The right version may be on such an index only; what nobody asks for is dropped later.
+            return _solve(replace(attempt, direct=tuple(sorted({*attempt.direct, *further}))), build, means)
+        raise explain(error, attempt, again, requires, means.indexes) from None
+
+
+def _found(
+    question: PipQuestion, solution: Solution, build: built.Workshop, means: Means
+) -> Mapping[str, _Found]:
+    """The file of each pin that is not inherited, with its requirements; problems of all are reported together."""
+    own = [(name, version) for name, version in solution if name not in question.pinned]
+
+    def one(pinned: tuple[str, str]) -> _Found | StackbuildError:
+        try:
+            return _one(question, *pinned, build, means)
+        except StackbuildError as error:
+            return error
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        found = list(pool.map(one, own))
+    raise_all([error for error in found if isinstance(error, StackbuildError)])
+    return {one.pin.name: one for one in found if isinstance(one, _Found)}
+
+
+def _one(question: PipQuestion, name: str, version: str, build: built.Workshop, means: Means) -> _Found:
+    kept = _kept(question, name, version)
+    source = question.source(name)
+    if kept is not None and (means.store.path / "metadata" / kept.digest.hex).exists():
+        file = IndexFile(name=kept.filename, url="", digest=kept.digest, size=kept.size)
+    elif kept is not None:
+        file = IndexFile(
+            name=kept.filename, url=means.indexes.urls(kept)[0], digest=kept.digest, size=kept.size
+        )
+    else:
+        files = means.indexes.files(name, source)
+        file = choose(name, version, files, question.fitting(name), sdist=name in question.sdists)
+    digest, size = (
+        (file.digest, file.size) if file.digest else built.download(file, means.client, means.store)
+    )
+    if file.is_wheel:
+        text, known = read(replace(file, size=size), digest, means.client, means.store)
+        lines = requires_dist(text)
+    else:
+        lines = build.requires(name, version)
+        known = means.client.size(file.url) if size is None else size
+    pin = Pin(name=name, version=version, filename=file.name, digest=digest, size=known, source=source)
+    return _Found(pin=pin, lines=lines)
+
+
+def _kept(question: PipQuestion, name: str, version: str) -> Pin | None:
+    """The pin that the lock has already, if it still is one for this target."""
+    pin = question.existing.pin(name) if question.existing else None
+    if pin is None or pin.version != version or pin.source != question.source(name):
+        return None
+    file = IndexFile(name=pin.filename, url="")
+    if file.is_wheel:
+        return pin if fits(file, question.fitting(name)) else None
+    return pin if name in question.sdists else None
+
+
+def _asked(
+    question: PipQuestion, found: Mapping[str, _Found], build: built.Workshop, means: Means
+) -> Mapping[str, Asked]:
+    def lines(name: str, extras: frozenset[str]) -> Sequence[str]:
+        if name in found:
+            return found[name].lines
+        # An ancestor's pin is solved already, but for extras that only the child asks for.
+        return _inherited(question.pinned[name][1], means) if extras and name in question.pinned else ()
+
+    return close(question.request, environment(question.python, question.platform), lines)
+
+
+def _inherited(pin: Pin, means: Means) -> Sequence[str]:
+    """The Requires-Dist lines of an ancestor's pin; none of an sdist, which would have to be built again."""
+    if not pin.filename.endswith(".whl"):
+        return ()
+    cached = (means.store.path / "metadata" / pin.digest.hex).exists()
+    url = "" if cached else means.indexes.urls(pin)[0]
+    file = IndexFile(name=pin.filename, url=url, digest=pin.digest, size=pin.size)
+    return requires_dist(read(file, pin.digest, means.client, means.store)[0])
+
+
+def _lock(question: PipQuestion, asked: Mapping[str, Asked], found: Sequence[_Found]) -> PipLock:
+    pins = [
+        replace(
+            one.pin,
+            via=asked[one.pin.name].via,
+            fields=tuple(("requires", item) for item in asked[one.pin.name].requires),
+        )
+        for one in found
+        if one.pin.name in asked
+    ]
+    return PipLock(
+        request=question.request,
+        constraints=question.constraints,
+        pins=tuple(sorted(pins, key=lambda pin: pin.name)),
+        python=question.python,
+        platform=question.platform,
+        glibc=question.glibc,
+    )

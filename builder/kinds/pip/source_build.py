@@ -1,0 +1,186 @@
+"""A source archive → a wheel, built in the sandbox by the image's own Python, without network.
+
+Its code is foreign and runs: it sees the interpreter's packages, its own unpacked source, and an environment with the
+locked build requirements, nothing else. The source is unpacked by us beforehand, files and folders only.
+"""
+
+from __future__ import annotations
+
+import json
+import tarfile
+import zipfile
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version as library_version
+from pathlib import Path
+from typing import Any, cast
+
+from installer import install
+from installer.destinations import SchemeDictionaryDestination
+from installer.sources import WheelFile
+
+from builder.action import Action, Result, Workshop
+from builder.digest import Digest, Json
+from builder.errors import HostileInput, StackbuildError
+from builder.kinds.apt import build as apt
+from builder.kinds.apt.interpreter import Interpreter
+from builder.lock import Lock, Pin
+from builder.platforms import NATIVE
+from builder.sandbox import ENVIRONMENT, Command, Root, run
+from builder.site import Site
+from builder.store import Store
+from builder.tree import NEWEST, safe
+
+VERSION = 1
+_PROGRAM = Path(__file__).with_name("backend_program.py")
+_LIMIT = 1 << 30
+
+
+def is_sdist(pin: Pin) -> bool:
+    return pin.filename.endswith((".tar.gz", ".zip")) and not pin.filename.endswith(".whl")
+
+
+def library(name: str) -> str:
+    """The version of a library that writes bytes, for keys."""
+    return library_version(name)
+
+
+def plan(site: Site, pin: Pin, build: Lock | None, native: Interpreter) -> Action:
+    """Build one sdist.
+
+    Raises:
+        StackbuildError: its build requirements are not locked.
+    """
+    if build is None:
+        raise StackbuildError(
+            f"lock is missing: {site.target}, build requirements of {pin.name}",
+            where=str(site.locks.path(site.target, "pip-build")),
+            next_step=f"stackbuild lock {site.target.image}",
+        )
+    options: Json = {
+        "name": pin.name,
+        "version": pin.version,
+        "filename": pin.filename,
+        "python": native.short,
+        "requirements": [[one.name, one.filename] for one in build.pins],
+        "interpreter_pins": [one.name for one in native.pins],
+        "installer": library("installer"),
+        "epoch": NEWEST,
+    }
+    sources = {"sdist": pin}
+    sources |= {f"build:{one.name}": one for one in build.pins}
+    sources |= {f"python:{one.name}": one for one in native.pins}
+    name = f"wheel of {pin.name} for {site.target}"
+    return Action(kind="pip.sdist", version=VERSION, name=name, options=options, sources=sources, layers=False)
+
+
+def perform(action: Action, workshop: Workshop) -> Result:
+    """Build the wheel; returns `{"wheel": digest, "filename", "size", "requires": []}`."""
+    options = cast(dict[str, Any], action.options)
+    native = Interpreter(
+        version=options["python"], pins=tuple(action.sources[f"python:{name}"] for name in options["interpreter_pins"])
+    )
+    requirements = [(action.sources[f"build:{name}"].digest, filename) for name, filename in options["requirements"]]
+    return build(
+        workshop.store, action.sources["sdist"], requirements, native, jobs=workshop.jobs, log=workshop.log
+    )
+
+
+def build(
+    store: Store,
+    pin: Pin,
+    requirements: Sequence[tuple[Digest, str]],
+    native: Interpreter,
+    *,
+    jobs: int,
+    log: Path,
+) -> dict[str, Any]:
+    """Build one sdist with these requirement wheels (digest, file name), all of them in the store.
+
+    Returns:
+        `wheel`, the digest among the store's sources, `filename`, `size`, and `requires`: what the backend asked for
+        beyond `requirements`, in which case there is no wheel.
+
+    Raises:
+        StackbuildError: the build failed; its output is in `log`.
+        HostileInput: the archive is malformed, or the wheel is another package's.
+    """
+    root = apt.interpreter_root(store, native, NATIVE.partition("/")[2], jobs, log)
+    with store.workspace() as workspace:
+        for name in ("mount", "out", "env", "src", "upper"):
+            (workspace / name).mkdir()
+        source = _unpack(store.checked(store.source(pin.digest)), pin.filename, workspace / "src")
+        for digest, filename in requirements:
+            _install(store.checked(store.source(digest)), filename, workspace / "env", native.short)
+        command = Command(
+            argv=(f"/usr/bin/python{native.short}", "-I", "-B", "/run/stackbuild/backend.py", source.name),
+            env={**ENVIRONMENT, "SOURCE_DATE_EPOCH": str(NEWEST), "PYTHONHASHSEED": "0"},
+            binds=(
+                (str(_PROGRAM), "run/stackbuild/backend.py", True),
+                (str(workspace / "env"), "run/stackbuild/env", True),
+                (str(workspace / "src"), "run/stackbuild/src", False),
+                (str(workspace / "out"), "run/stackbuild/out", False),
+            ),
+        )
+        code = run(Root(workspace=workspace / "mount", lowers=(root,), upper=workspace / "upper"), command, log=log)
+        if code:
+            raise StackbuildError(
+                f"building a wheel failed: {pin.name}=={pin.version} (exit {code})",
+                where=f"log: {log}",
+                got="\n".join(log.read_text(errors="replace").splitlines()[-4:]),
+            )
+        told = json.loads((workspace / "out/told.json").read_text())
+        if told["requires"]:
+            return {"wheel": "", "filename": "", "size": 0, "requires": sorted(map(str, told["requires"]))}
+        filename = safe(str(told["wheel"]), pin.filename)
+        wheel = workspace / "out" / filename
+        if "/" in filename or not filename.endswith(".whl") or wheel.is_symlink() or not wheel.is_file():
+            raise HostileInput(f"the backend of {pin.name} named no wheel", got=filename)
+        if filename.split("-")[0].lower().replace("_", "-").replace(".", "-") != pin.name:
+            raise HostileInput(f"the backend of {pin.name} made another package", got=filename)
+        digest = Digest.of_file(wheel)
+        with store.new_source() as incoming:
+            incoming.write(wheel.read_bytes())
+            incoming.commit(digest)
+        return {"wheel": digest, "filename": filename, "size": wheel.stat().st_size, "requires": []}
+
+
+def _unpack(archive: Path, filename: str, into: Path) -> Path:
+    """The source folder, from a .tar.gz (PEP 625): plain files and folders with safe paths, nothing else."""
+    if not filename.endswith(".tar.gz"):
+        raise StackbuildError(f"an sdist must be a .tar.gz: {filename}", expected="PEP 625")
+    total = 0
+    try:
+        with tarfile.open(archive, "r:gz") as tar:
+            for member in tar:
+                total += member.size
+                if total > _LIMIT:
+                    raise HostileInput(f"an sdist is larger than {_LIMIT} bytes once unpacked: {filename}")
+                if member.isdir():
+                    continue
+                path = into / safe(member.name, filename)
+                content = tar.extractfile(member) if member.isreg() else None
+                if content is None:
+                    raise HostileInput(f"an sdist holds a link or a device: {filename}", got=member.name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content.read())
+                path.chmod(0o755 if member.mode & 0o100 else 0o644)
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise HostileInput(f"malformed sdist: {filename}", got=str(error)[:300]) from None
+    folders = [one for one in into.iterdir() if one.is_dir()]
+    if len(folders) != 1:
+        raise HostileInput(f"an sdist must hold one folder: {filename}", got=str(len(folders)))
+    return folders[0]
+
+
+def _install(wheel: Path, filename: str, into: Path, python: str) -> None:
+    """A build requirement's modules into a folder; `installer` judges paths and RECORD."""
+    schemes = {name: str(into) for name in ("purelib", "platlib")}
+    schemes |= {name: str(into / ".other" / name) for name in ("scripts", "headers", "data")}
+    with zipfile.ZipFile(wheel) as archive:
+        for name in archive.namelist():
+            safe(name, filename)
+        archive.filename = filename  # The library takes name and version from it; the store's name is a digest.
+        source = WheelFile(archive)
+        source.validate_record()
+        destination = SchemeDictionaryDestination(schemes, interpreter=f"/usr/bin/python{python}", script_kind="posix")
+        install(source, destination, {})

@@ -1,0 +1,309 @@
+"""A wheel → entries, without reading its members: they stay deflated until the layer is written.
+
+What goes where is decided by `installer`, the PyPA's own library (PEP 427, Binary distribution format); this module
+is its source and its destination. The source opens no member, it hands out where the member lies; the destination
+writes nothing, it collects entries.
+
+Foreign claims are checked here as far as the directory tells (names, offsets, overlaps, encryption, RECORD complete),
+and by `layer.py` when the bytes pass through (sizes, CRC-32, RECORD's digests, the end of each stream).
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, cast
+
+from installer import install
+from installer.destinations import WheelDestination
+from installer.exceptions import InstallerError
+from installer.records import RecordEntry
+from installer.scripts import InvalidScript, Script
+from installer.sources import WheelContentElement, WheelFile
+from installer.utils import Scheme, fix_shebang
+
+from builder.errors import HostileInput
+from builder.tree import Bytes, Entry, File, Member, safe
+
+FILE_MODE, PROGRAM_MODE, FOLDER_MODE = 0o664, 0o775, 0o775
+"""Group rights equal user rights, owner 0:0, in every family: families with another gid share these layers."""
+
+_UNSIGNED = ("RECORD", "RECORD.jws", "RECORD.p7s")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """A virtual environment that wheels are laid into; all a wheel's tree depends on beside the wheel.
+
+    Attributes:
+        prefix: absolute path, without a trailing slash.
+        python: `3.11`.
+        interpreter: absolute path of the interpreter, for the first line of scripts.
+    """
+
+    prefix: str
+    python: str
+
+    @property
+    def interpreter(self) -> str:
+        return f"{self.prefix}/bin/python{self.python}"
+
+    @property
+    def site(self) -> str:
+        """Where modules go, relative to the root of the image."""
+        return f"{self.prefix.strip('/')}/lib/python{self.python}/site-packages"
+
+    def folder(self, scheme: Scheme, distribution: str) -> str:
+        """The folder of an installation scheme, relative to the root (sysconfig, `venv`)."""
+        base = self.prefix.strip("/")
+        return {
+            "purelib": self.site,
+            "platlib": self.site,
+            "scripts": f"{base}/bin",
+            "headers": f"{base}/include/site/python{self.python}/{distribution}",
+            "data": base,
+        }[scheme]
+
+
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """A wheel's entries, and the sources that have bytecode: (path in the image, content)."""
+
+    entries: tuple[Entry, ...]
+    sources: tuple[tuple[str, Member], ...] = ()
+
+
+def lay(path: Path, name: str, filename: str, environment: Environment, bytecode: dict[str, Member | File]) -> Laid:
+    """The tree of one wheel.
+
+    Args:
+        path: the wheel, its digest already checked.
+        name: the package, as its pin names it; it owns the entries.
+        filename: the wheel's own file name, which its tags and version come from.
+        bytecode: path of a source in the image → its compiled form.
+
+    Raises:
+        HostileInput: the wheel is malformed or brings what no wheel may.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = _members(archive, path, filename)
+            source = _Source(archive, filename, members)
+            destination = _Destination(environment, name, filename, bytecode)
+            install(source, destination, {"INSTALLER": b"stackbuild\n"})
+    except (zipfile.BadZipFile, InstallerError, InvalidScript, ValueError, KeyError, struct.error) as error:
+        raise HostileInput(
+            f"malformed wheel: {filename}", got=str(error)[:400], next_step="report it to the package's authors"
+        ) from None
+    return Laid(tuple(destination.entries.values()), tuple(destination.sources))
+
+
+def _members(archive: zipfile.ZipFile, path: Path, filename: str) -> dict[str, Member]:
+    """Where each member lies, from the central directory, held against the local headers (APPNOTE 4.3.7)."""
+    found: dict[str, Member] = {}
+    spans: list[tuple[int, int]] = []
+    with path.open("rb") as stream:
+        for info in archive.infolist():
+            if info.is_dir():
+                continue
+            where = f"{filename}: {info.filename}"
+            if safe(info.filename, where) != info.filename:
+                raise HostileInput(f"unsafe path: {info.filename!r}", where=filename)
+            if info.filename in found:
+                raise HostileInput(f"a member stands twice: {where}")
+            if info.flag_bits & 0x1 or info.compress_type not in {0, 8}:
+                raise HostileInput(f"encrypted, or compressed in a way no wheel may be: {where}")
+            if (info.external_attr >> 16) & 0o170000 == 0o120000:
+                raise HostileInput(f"a link in a wheel: {where}", expected="files only (PEP 427)")
+            stream.seek(info.header_offset)
+            header = stream.read(30)
+            if len(header) != 30 or header[:4] != b"PK\x03\x04":
+                raise HostileInput(f"no local header where the directory says: {where}")
+            name_size, extra_size = struct.unpack_from("<HH", header, 26)
+            local = stream.read(name_size)
+            if local not in {info.filename.encode(), info.filename.encode("cp437", "replace")}:
+                raise HostileInput(f"local and central names differ: {where}", got=repr(local))
+            offset = info.header_offset + 30 + name_size + extra_size
+            spans.append((info.header_offset, offset + info.compress_size))
+            found[info.filename] = Member(
+                str(path), offset, info.compress_size, info.file_size, info.CRC, info.compress_type, None, where
+            )
+    spans.sort()
+    for (_, end), (start, _) in zip(spans, spans[1:], strict=False):
+        if start < end:
+            raise HostileInput(f"members overlap: {filename}")
+    return found
+
+
+class _Source(WheelFile):
+    """A wheel whose members are handed out as places, with the digest that RECORD claims."""
+
+    def __init__(self, archive: zipfile.ZipFile, filename: str, members: dict[str, Member]) -> None:
+        archive.filename = filename  # The library takes name and version from it; the store's name is a digest.
+        super().__init__(archive)
+        self._members = members
+        self._filename = filename
+
+    def get_contents(self) -> Iterator[WheelContentElement]:
+        record = csv.reader(io.StringIO(self.read_dist_info("RECORD")))
+        claims = {row[0]: row for row in record if len(row) == 3}
+        missing = []
+        for name, member in self._members.items():
+            short = name.removeprefix(f"{self.dist_info_dir}/")
+            if short in _UNSIGNED:
+                if short != "RECORD":
+                    continue
+                claim = [name, "", ""]
+            elif name in claims and claims[name][1]:
+                claim = claims[name]
+                member = _with_digest(member, claim[1])
+            else:
+                missing.append(name)
+                continue
+            executable = bool((self._zipfile.getinfo(name).external_attr >> 16) & 0o111)
+            yield (claim[0], claim[1], claim[2]), cast(BinaryIO, member), executable
+        if missing:
+            raise HostileInput(
+                f"RECORD does not vouch for every file: {self._filename}",
+                got=", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else ""),
+                next_step="report it to the package's authors, and pin another version",
+            )
+        absent = [name for name in claims if name not in self._members and not name.endswith("/")]
+        if absent:
+            raise HostileInput(f"RECORD names files that are not there: {self._filename}", got=", ".join(absent[:3]))
+
+
+def _with_digest(member: Member, claim: str) -> Member:
+    algorithm, _, value = claim.partition("=")
+    if algorithm != "sha256":
+        raise HostileInput(f"RECORD uses {algorithm}: {member.name}", expected="sha256")
+    digest = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
+    return Member(
+        member.archive, member.offset, member.packed, member.size, member.crc, member.method, digest, member.name
+    )
+
+
+@dataclass
+class _Destination(WheelDestination):
+    """Collects entries where `installer` would write files."""
+
+    environment: Environment
+    name: str
+    filename: str
+    bytecode: dict[str, Member | File]
+    entries: dict[str, Entry] = field(default_factory=dict)
+    sources: list[tuple[str, Member]] = field(default_factory=list)
+
+    def write_file(
+        self, scheme: Scheme, path: str | Path, stream: BinaryIO, is_executable: bool
+    ) -> RecordEntry:
+        relative = safe(str(path), self.filename)
+        folder = self.environment.folder(scheme, self.filename.split("-")[0])
+        mode = PROGRAM_MODE if is_executable else FILE_MODE
+        content: Member | Bytes
+        content = cast("Member", stream) if isinstance(stream, Member) else Bytes(stream.read())
+        record = RecordEntry(relative, None, content.size)
+        if scheme == "scripts" and isinstance(content, Member):
+            with fix_shebang(io.BytesIO(_inflated(content)), self.environment.interpreter) as fixed:
+                content, mode = Bytes(fixed.read()), PROGRAM_MODE
+        full = f"{folder}/{relative}"
+        self._add(Entry(full, "file", mode, content=content, owner=self.name))
+        if scheme in {"purelib", "platlib"} and full.endswith(".py") and isinstance(content, Member):
+            self.sources.append((full, content))
+            if (compiled := self.bytecode.get(full)) is not None:
+                cached = cache_path(full, self.environment.python)
+                self._add(Entry(cached, "file", FILE_MODE, content=compiled, owner=self.name))
+        return record
+
+    def write_script(self, name: str, module: str, attr: str, section: str) -> RecordEntry:
+        script = Script(name, module, attr, section)  # type: ignore[arg-type]
+        safe(name, self.filename)
+        filename, data = script.generate(self.environment.interpreter, "posix")
+        folder = self.environment.folder("scripts", "")
+        self._add(Entry(f"{folder}/{filename}", "file", PROGRAM_MODE, content=Bytes(data), owner=self.name))
+        return RecordEntry(filename, None, len(data))
+
+    def finalize_installation(
+        self, scheme: Scheme, record_file_path: str, records: object
+    ) -> None:
+        """RECORD as installed: every path relative to site-packages, sorted (PEP 376)."""
+        record = f"{self.environment.site}/{safe(record_file_path, self.filename)}"
+        rows = []
+        for path, entry in sorted(self.entries.items()):
+            if path == record:
+                continue
+            shown = _relative(path, self.environment.site)
+            if path.endswith(".pyc"):
+                rows.append((shown, "", ""))
+                continue
+            assert entry.content is not None
+            rows.append((shown, "sha256=" + _urlsafe(_digest(entry.content)), str(entry.content.size)))
+        rows.append((_relative(record, self.environment.site), "", ""))
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        self.entries.pop(record, None)
+        self._add(Entry(record, "file", FILE_MODE, content=Bytes(text.getvalue().encode()), owner=self.name))
+
+    def _add(self, entry: Entry) -> None:
+        if entry.path in self.entries:
+            raise HostileInput(f"a wheel lays one path twice: {entry.path}", where=self.filename)
+        self.entries[entry.path] = entry
+
+
+def cache_path(source: str, python: str) -> str:
+    """Where the bytecode of a source lies (PEP 3147)."""
+    folder, _, name = source.rpartition("/")
+    return f"{folder}/__pycache__/{name.removesuffix('.py')}.cpython-{python.replace('.', '')}.pyc"
+
+
+def _relative(path: str, site: str) -> str:
+    if path.startswith(site + "/"):
+        return path[len(site) + 1 :]
+    ups = PurePosixPath(site).parts
+    own = PurePosixPath(path).parts
+    shared = 0
+    while shared < min(len(ups), len(own)) and ups[shared] == own[shared]:
+        shared += 1
+    return "/".join([".."] * (len(ups) - shared) + list(own[shared:]))
+
+
+def _digest(content: Member | Bytes | File) -> bytes:
+    if isinstance(content, Member):
+        return content.digest or hashlib.sha256(_inflated(content)).digest()
+    if isinstance(content, Bytes):
+        return hashlib.sha256(content.data).digest()
+    raise AssertionError("a wheel's own files lie in the wheel or in memory")
+
+
+def _urlsafe(digest: bytes) -> str:
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def _inflated(member: Member, limit: int = 64 << 20) -> bytes:
+    """A small member's bytes (scripts, signatures).
+
+    Raises:
+        HostileInput: it is larger than `limit`, or not what the directory and RECORD say.
+    """
+
+
+
+    if member.size > limit:
+        raise HostileInput(f"too large for a script: {member.name}")
+    with Path(member.archive).open("rb") as stream:
+        stream.seek(member.offset)
+        data = stream.read(member.packed)
+    if member.method == 8:
+        inflater = zlib.decompressobj(-15)
+        data = inflater.decompress(data, limit)
+    if len(data) != member.size or (member.digest and hashlib.sha256(data).digest() != member.digest):
+        raise HostileInput(f"a wheel is not what it claims: {member.name}", got="its bytes differ from RECORD")
+    return data

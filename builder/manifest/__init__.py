@@ -1,0 +1,1 @@
+"""The stacks manifest: `stacks.toml` read into frozen types."""

@@ -1,0 +1,208 @@
+"""`stacks.toml`: text to frozen types, with every problem of the file reported at once.
+
+text ── tomli ──► tables ── shape.findings ──┐
+  └──── lines.locate ─► lines                ├─► Problems, by line; or, where there is none, a Manifest
+                    tables ── validate.check ┘
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import tomli
+
+from builder import kinds
+from builder.digest import Json
+from builder.errors import StackbuildError, raise_all
+from builder.manifest import validate, variants
+from builder.manifest.lines import locate
+from builder.manifest.model import PLAIN, Archive, Image, Layout, Manifest, PackageSet, Project, Variant
+from builder.manifest.schema import declaration
+from builder.manifest.shape import Finding, findings, join
+
+
+def read(path: Path) -> Manifest:
+    """Read the stacks manifest.
+
+    Raises:
+        Problems: all that is wrong with it, in the order of the file's lines.
+        StackbuildError: the file cannot be read, or is no TOML.
+    """
+    try:
+        text = path.read_bytes().decode()
+    except FileNotFoundError:
+        raise StackbuildError(
+            f"no stacks manifest: {path}", next_step="stackbuild init, or go to a folder that has one"
+        ) from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise StackbuildError(
+            "not UTF-8", where=f"{path.name}:{line}", got=f"byte 0x{error.object[error.start]:02x}"
+        ) from None
+    except OSError as error:
+        raise StackbuildError(f"cannot read {path}", got=str(error.strerror)) from None
+    return loads(text, path)
+
+
+def loads(text: str, path: Path) -> Manifest:
+    """The stacks manifest of `text`, which was or would be read from `path`.
+
+    Raises:
+        Problems: all that is wrong with it, in the order of the text's lines.
+        StackbuildError: the text is no TOML.
+    """
+    try:
+        document = tomli.loads(text)
+        lines = locate(text)
+    except tomli.TOMLDecodeError as error:
+        where = f"{path.name}:{error.lineno}"
+        raise StackbuildError(
+            f"not TOML: {_printable(error.msg)}", where=where, got=_line(text, error.lineno)
+        ) from None
+    except RecursionError:
+        raise StackbuildError("not a stacks manifest: nested too deeply", where=path.name) from None
+    raise_all(_problems(document, lines, path))
+    return _manifest(document, lines, path)
+
+
+def _line(text: str, number: int) -> str:
+    lines = text.split("\n")
+    found = lines[number - 1].strip() if number <= len(lines) else ""
+    return _printable(found)[:100]
+
+
+def _problems(document: Mapping[str, Any], lines: Mapping[str, int], path: Path) -> list[StackbuildError]:
+    found = list(findings(document, declaration(), validate.names(document)))
+    full = validate.expand(validate.tables(document, "images"))
+    # Where the shape is wrong already, how it fits in would only be the same problem again.
+    wrong = {one.path for one in found}
+    fitting = (*validate.check(document, full, kinds.keys()), *variants.check(document, full))
+    found += [one for one in fitting if one.path not in wrong]
+    return [_error(one, line, path) for line, one in sorted(_placed(found, lines), key=lambda pair: pair[0])]
+
+
+def _placed(found: Iterable[Finding], lines: Mapping[str, int]) -> Iterator[tuple[int, Finding]]:
+    """The findings with their lines; of what is not there, the line of the nearest table that is."""
+    for one in found:
+        path = one.path
+        while path and path not in lines:
+            path = path.rpartition(".")[0]
+        yield lines.get(path, 1), one
+
+
+def _error(one: Finding, line: int, path: Path) -> StackbuildError:
+    return StackbuildError(
+        _printable(one.what),
+        where=f"{path.name}:{line}",
+        expected=_printable(one.expected),
+        got=_printable(one.got),
+        next_step=_printable(one.next_step),
+    )
+
+
+def _printable(text: str) -> str:
+    """The text, with whatever a terminal would act on spelled out: a refused name may hold anything."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
+def _manifest(document: Mapping[str, Any], lines: dict[str, int], path: Path) -> Manifest:
+    """The frozen types; nothing can be wrong any more."""
+    full = validate.expand(validate.tables(document, "images"))
+    return Manifest(
+        path=path,
+        project=_project(document["project"]),
+        archives={name: Archive(name=name, **_fields(one)) for name, one in _sorted(document, "archives")},
+        indexes=dict(_sorted(document, "indexes")),
+        layouts={name: Layout(name=name, **_fields(one)) for name, one in _sorted(document, "layouts")},
+        variants={PLAIN: Variant(name=PLAIN)}
+        | {name: Variant(name=name, **_fields(one)) for name, one in _sorted(document, "variants")},
+        sets={name: _set(name, one) for name, one in _sorted(document, "sets")},
+        images={name: _image(name, full[name], lines) for name in _parents_first(full)},
+        lines=lines | _borrowed(validate.tables(document, "images"), lines),
+    )
+
+
+def _sorted(document: Mapping[str, Any], table: str) -> list[tuple[str, Any]]:
+    return sorted(document.get(table, {}).items())
+
+
+def _fields(table: Mapping[str, Any]) -> dict[str, Any]:
+    """A table as keyword arguments: `home-template` is `home_template`, lists are tuples."""
+    return {key.replace("-", "_"): _frozen(value) for key, value in table.items()}
+
+
+def _frozen(value: Any) -> Json:
+    if isinstance(value, list):
+        return tuple(_frozen(item) for item in value)
+    if isinstance(value, dict):
+        return {key: _frozen(item) for key, item in value.items()}
+    assert value is None or isinstance(value, (bool, int, str)), value
+    return value
+
+
+def _project(table: Mapping[str, Any]) -> Project:
+    cutoff = table.get("exclude-newer")
+    rest = _fields({key: value for key, value in table.items() if key not in ("exclude-newer", "exempt")})
+    return Project(
+        exclude_newer=datetime.fromisoformat(cutoff.upper()) if isinstance(cutoff, str) else cutoff,
+        exempt=frozenset(table.get("exempt", ())),
+        **rest,
+    )
+
+
+def _set(name: str, table: Mapping[str, Any]) -> PackageSet:
+    fields = _fields(table)
+    return PackageSet(
+        name=name,
+        together=fields.pop("together", False),
+        on=fields.pop("on", {}),
+        asks=fields,
+    )
+
+
+def _image(name: str, table: Mapping[str, Any], lines: Mapping[str, int]) -> Image:
+    asked = kinds.keys()
+    parent: str = table["from"]
+    archive = parent.removeprefix("archive:") if parent.startswith("archive:") else ""
+    rest = {key: value for key, value in table.items() if key not in asked and key not in ("from", "layout")}
+    return Image(
+        name=name,
+        parent="" if archive else parent,
+        archive=archive,
+        layout=table.get("layout", ""),
+        asks={key: _frozen(value) for key, value in table.items() if key in asked},
+        line=lines[join("images", name)],
+        **_fields(rest),
+    )
+
+
+def _parents_first(images: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The names, each after its parent's, otherwise sorted."""
+    order: dict[str, None] = {}
+
+    def add(name: str) -> None:
+        if name in images and name not in order:
+            add(images[name]["from"])
+            order[name] = None
+
+    for name in sorted(images):
+        add(name)
+    return list(order)
+
+
+def _borrowed(images: Mapping[str, Mapping[str, Any]], lines: Mapping[str, int]) -> dict[str, int]:
+    """Lines for what an image takes by `same-as`: those where the other image has it."""
+    found: dict[str, int] = {}
+    for name in images:
+        here = join("images", name)
+        source = images[name].get("same-as")
+        while source is not None:
+            there = join("images", source)
+            for path, line in lines.items():
+                if path.startswith(there + ".") and here + path[len(there) :] not in lines:
+                    found.setdefault(here + path[len(there) :], line)
+            source = images[source].get("same-as")
+    return found

@@ -1,0 +1,299 @@
+"""The only HTTP client: verify, retry, resume.
+
+`Client.download` keeps nothing that was not checked: bytes stream into a temporary file, size and digest are
+compared, and only then does the file get its name. `Client.get` is for small documents whose caller verifies
+them (a signed InRelease, an index page at lock time).
+
+Proxies, netrc and CA bundles come from the environment, as `requests` reads them; `file:` URLs are read from disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from threading import local
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+
+from builder import __version__
+from builder.digest import Digest
+from builder.errors import HostileInput, Unreachable
+from builder.store import Incoming
+
+Progress = Callable[[int], None]
+"""Called with the number of bytes that just arrived."""
+
+_CHUNK = 1 << 18
+_ATTEMPTS = 4
+_TIMEOUT = (15, 60)
+_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+def redact(url: str) -> str:
+    """The URL without user info and query, for errors and logs."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, "", ""))
+
+
+class Client:
+    """An HTTP client for many threads; one connection pool each.
+
+    Args:
+        offline: refuse every request that would leave this machine's disk.
+    """
+
+    def __init__(self, *, offline: bool = False) -> None:
+        self._offline = offline
+        self._local = local()
+
+    def get(self, url: str, *, limit: int = 256 << 20, headers: Mapping[str, str] | None = None) -> bytes:
+        """The body of one small document, at most `limit` bytes.
+
+        Raises:
+            Unreachable: no answer, or one that is not 200.
+            HostileInput: more than `limit` bytes.
+        """
+        return b"".join(self._retried(url, limit, dict(headers or {})))
+
+    def page(self, url: str, *, limit: int = 256 << 20, headers: Mapping[str, str] | None = None) -> tuple[str, bytes]:
+        """Like `get`, with the URL that answered first: relative links count from there (RFC 3986 §5.1.3).
+
+        Raises:
+            Unreachable: no answer, or one that is not 200.
+            HostileInput: more than `limit` bytes.
+        """
+        if _local_path(url) is not None:
+            return url, self.get(url, limit=limit)
+        with self._ask("GET", url, dict(headers or {}), stream=True) as answer:
+            return answer.url, b"".join(_limited(answer, limit))
+
+    def range(self, url: str, start: int, end: int | None = None) -> tuple[bytes, int]:
+        """Bytes `start` to before `end` of a file, and the size in bytes that the server claims for the whole.
+
+        A negative `start` without `end` means the last bytes (RFC 9110 §14.1.2); a shorter file comes whole.
+
+        Raises:
+            Unreachable: no answer, or the server does not do ranges.
+        """
+        if (path := _local_path(url)) is not None:
+            with _opened(path) as stream:
+                whole = path.stat().st_size
+                first = max(0, whole + start) if start < 0 else start
+                stream.seek(first)
+                return stream.read(max(0, (whole if end is None else end) - first)), whole
+        wanted = f"bytes={start}" if start < 0 else f"bytes={start}-{'' if end is None else end - 1}"
+        with self._ask("GET", url, {"Accept-Encoding": "identity", "Range": wanted}, stream=True) as answer:
+            found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", answer.headers.get("Content-Range", ""))
+            if answer.status_code != 206 or found is None:
+                raise Unreachable(f"no ranges of {redact(url)}", got=f"HTTP {answer.status_code}")
+            first, last, whole = (int(part) for part in found.groups())
+            expected = max(0, whole + start) if start < 0 else start
+            body = b"".join(_limited(answer, last - first + 1))
+        if first != expected or len(body) != last - first + 1:
+            raise Unreachable(f"wrong range of {redact(url)}", expected=wanted, got=f"bytes {first}-{last}/{whole}")
+        return body, whole
+
+    def learn(self, url: str, into: Incoming) -> tuple[Digest, int]:
+        """Stream a file of unknown digest into `into`, commit it under what it has; digest and size in bytes.
+
+        Only for locking, where an index names no sha256; a pinned file comes by `download`.
+
+        Raises:
+            Unreachable: no answer, or a broken one.
+        """
+        hasher, size = hashlib.sha256(), 0
+        try:
+            for chunk in self._stream(url, {"Accept-Encoding": "identity"}, resume=0):
+                hasher.update(chunk)
+                size += len(chunk)
+                into.write(chunk)
+        except (urllib3.exceptions.HTTPError, OSError) as error:  # raw streams raise urllib3's own errors
+            raise Unreachable(f"truncated download: {redact(url)}", got=type(error).__name__) from None
+        digest = Digest("sha256:" + hasher.hexdigest())
+        into.commit(digest)
+        return digest, size
+
+    def size(self, url: str) -> int:
+        """The size in bytes that the server claims for a file.
+
+        Raises:
+            Unreachable: no answer, or one without a length.
+        """
+        if (path := _local_path(url)) is not None:
+            return path.stat().st_size
+        answer = self._ask("HEAD", url, {"Accept-Encoding": "identity"})
+        length = answer.headers.get("Content-Length")
+        if length is None:
+            raise Unreachable(f"no size for {redact(url)}", got="an answer without Content-Length")
+        return int(length)
+
+    def download(
+        self,
+        urls: Sequence[str],
+        *,
+        digest: Digest,
+        size: int,
+        into: Incoming,
+        progress: Progress | None = None,
+    ) -> None:
+        """Stream the first URL that holds the file into `into`, and commit it once size and digest are right.
+
+        Raises:
+            Unreachable: no URL answered.
+            HostileInput: every URL that answered sent other bytes than the pin names.
+        """
+        wrong: HostileInput | None = None
+        missing: Unreachable | None = None
+        for url in urls:
+            try:
+                self._fill(url, digest=digest, size=size, into=into, progress=progress)
+                into.commit(digest)
+                return
+            except Unreachable as error:
+                missing = error
+            except HostileInput as error:
+                wrong = error
+        if wrong is not None:
+            raise wrong
+        raise missing or Unreachable(f"no source for {digest}")
+
+    def _fill(
+        self, url: str, *, digest: Digest, size: int, into: Incoming, progress: Progress | None
+    ) -> None:
+        """One URL into the temporary file; what a broken connection left is resumed with a Range request."""
+        into.truncate()
+        hasher, done = hashlib.sha256(), 0
+        for attempt in range(_ATTEMPTS):
+            headers = {"Accept-Encoding": "identity"}
+            if done:
+                headers["Range"] = f"bytes={done}-"
+            try:
+                for chunk in self._stream(url, headers, resume=done):
+                    if chunk is _RESTART:
+                        into.truncate()
+                        hasher, done = hashlib.sha256(), 0
+                        continue
+                    done += len(chunk)
+                    if done > size:
+                        raise HostileInput(
+                            f"wrong size: {redact(url)}", expected=f"{size} bytes", got="more than that"
+                        )
+                    hasher.update(chunk)
+                    into.write(chunk)
+                    if progress:
+                        progress(len(chunk))
+            except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError):
+                pass
+            if done == size:
+                break
+            if attempt + 1 < _ATTEMPTS:
+                time.sleep(0.2 * 2**attempt)
+        if done != size:
+            raise Unreachable(
+                f"truncated download: {redact(url)}",
+                expected=f"{size} bytes",
+                got=f"{done} bytes after {_ATTEMPTS} attempts; nothing was kept",
+                next_step="run the same command again",
+            )
+        got = "sha256:" + hasher.hexdigest()
+        if got != digest:
+            raise HostileInput(
+                f"wrong digest: {redact(url)}",
+                expected=digest,
+                got=f"{got}; nothing was kept",
+                next_step="find out who changed the file; a lock never moves by itself",
+            )
+
+    def _stream(self, url: str, headers: dict[str, str], *, resume: int) -> Iterator[bytes]:
+        if (path := _local_path(url)) is not None:
+            with _opened(path) as stream:
+                stream.seek(resume)
+                while chunk := stream.read(_CHUNK):
+                    yield chunk
+            return
+        with self._ask("GET", url, headers, stream=True) as answer:
+            if resume and answer.status_code != 206:
+                yield _RESTART
+            yield from answer.raw.stream(_CHUNK, decode_content=False)
+
+    def _retried(self, url: str, limit: int, headers: dict[str, str]) -> Iterator[bytes]:
+        if (path := _local_path(url)) is not None:
+            with _opened(path) as stream:
+                yield stream.read(limit)
+            return
+        with self._ask("GET", url, headers, stream=True) as answer:
+            yield from _limited(answer, limit)
+
+    def _ask(self, method: str, url: str, headers: dict[str, str], *, stream: bool = False) -> requests.Response:
+        """One request, tried again on what passes by itself (RFC 9110 §15.6; Retry-After is honoured)."""
+        if self._offline:
+            raise Unreachable(f"offline: {redact(url)} is needed", next_step="run again without --offline")
+        reason = ""
+        for attempt in range(_ATTEMPTS):
+            try:
+                answer = self._session().request(method, url, headers=headers, stream=stream, timeout=_TIMEOUT)
+            except requests.RequestException as error:
+                reason = f"{type(error).__name__}"
+                wait = 0.2 * 2**attempt
+            else:
+                if answer.status_code < 400:
+                    return answer
+                reason = f"HTTP {answer.status_code}"
+                answer.close()
+                if answer.status_code not in _PASSING:
+                    break
+                wait = _retry_after(answer, 0.2 * 2**attempt)
+            if attempt + 1 < _ATTEMPTS:
+                time.sleep(wait)
+        raise Unreachable(f"cannot {method} {redact(url)}", got=reason)
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = requests.Session()
+            session.headers["User-Agent"] = f"stackbuild/{__version__}"
+            adapter = HTTPAdapter(pool_connections=8, pool_maxsize=8)
+            session.mount("http://", adapter)
+            session.mount("https://", adapter)
+            self._local.session = session
+        return session
+
+
+_RESTART = b""
+"""Yielded by `_stream` when a server ignored our Range: what follows begins at byte 0."""
+
+
+def _limited(answer: requests.Response, limit: int) -> Iterator[bytes]:
+    total = 0
+    try:
+        for chunk in answer.iter_content(_CHUNK):
+            total += len(chunk)
+            if total > limit:
+                raise HostileInput(f"too long: {redact(answer.url)}", expected=f"at most {limit} bytes")
+            yield chunk
+    except requests.RequestException as error:
+        raise Unreachable(f"truncated answer: {redact(answer.url)}", got=type(error).__name__) from None
+
+
+def _retry_after(answer: requests.Response, default: float) -> float:
+    text = answer.headers.get("Retry-After", "")
+    return min(float(text), 30.0) if text.isdigit() else default
+
+
+def _local_path(url: str) -> Path | None:
+    parts = urlsplit(url)
+    return Path(unquote(parts.path)) if parts.scheme == "file" else None
+
+
+def _opened(path: Path):  # type: ignore[no-untyped-def]
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise Unreachable(f"cannot read {path}", got=str(error.strerror)) from None

@@ -1,0 +1,79 @@
+"""Manifest + locks + overlays → the actions of every target. Pure: reads locks and overlays, fetches nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from importlib import import_module
+from types import ModuleType
+
+from builder import image
+from builder.action import Action, Result, Workshop
+from builder.errors import StackbuildError, raise_all
+from builder.kinds import kinds
+from builder.locks import Locks
+from builder.manifest.model import Manifest, Target
+from builder.site import Planned, Site
+
+
+def plan_targets(manifest: Manifest, locks: Locks, targets: Iterable[Target]) -> dict[Target, Planned]:
+    """The planned actions of these targets and of their ancestors, parents first.
+
+    Raises:
+        Problems: locks are missing or damaged; all of them are reported.
+    """
+    planned: dict[Target, Planned] = {}
+    problems: list[StackbuildError] = []
+    for target in targets:
+        try:
+            _plan(manifest, locks, target, planned)
+        except StackbuildError as error:
+            if str(error) not in {str(one) for one in problems}:
+                problems.append(error)
+    raise_all(problems)
+    return planned
+
+
+def _plan(manifest: Manifest, locks: Locks, target: Target, planned: dict[Target, Planned]) -> Planned:
+    if target in planned:
+        return planned[target]
+    parent = manifest.parent(target)
+    ancestors: tuple[Planned, ...] = ()
+    if parent is not None:
+        _plan(manifest, locks, parent, planned)
+        ancestors = lineage(manifest, parent, planned)
+    site = Site(manifest=manifest, target=target, locks=locks, ancestors=ancestors)
+    for name in kinds():
+        module = room(name)
+        if hasattr(module, "plan"):
+            site = replace(site, own=(*site.own, *module.plan(site)))
+    found = Planned(target=target, actions=site.own, image=image.plan(manifest, target, site.below()))
+    planned[target] = found
+    return found
+
+
+def lineage(manifest: Manifest, target: Target, planned: Mapping[Target, Planned]) -> tuple[Planned, ...]:
+    """The planned target and its ancestors, root first."""
+    found = [planned[target]]
+    while (parent := manifest.parent(found[-1].target)) is not None:
+        found.append(planned[parent])
+    return tuple(reversed(found))
+
+
+def room(name: str) -> ModuleType:
+    """The module that plans and performs a kind: the kind's file, or `build.py` in its folder."""
+    module = kinds()[name]
+    if not hasattr(module, "__path__"):
+        return module
+    try:
+        return import_module(f"{module.__name__}.build")
+    except ModuleNotFoundError:
+        return module
+
+
+def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -> Result:
+    """Perform one action whose inputs exist."""
+    if action.kind == "image":
+        return image.perform(action, results, workshop)
+    found: Result = room(action.kind.partition(".")[0]).perform(action, results, workshop)
+    return found

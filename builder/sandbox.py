@@ -1,0 +1,206 @@
+"""The only place that starts a process inside a root file system.
+
+A `Root` is an overlay of unpacked layers with a writable upper folder; a `Command` is what runs in it. Both go as
+JSON to `sandbox_child.py`, which does the namespaces and mounts. There is no network, no host folder, and a fixed
+environment, host name, umask and time zone, unless the command says otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from builder.errors import StackbuildError
+
+_CHILD = Path(__file__).with_name("sandbox_child.py")
+_IDS = 65536
+
+ENVIRONMENT: Mapping[str, str] = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "LC_ALL": "C.UTF-8",
+    "TZ": "UTC",
+    "DEBIAN_FRONTEND": "noninteractive",
+    "DEBCONF_NONINTERACTIVE_SEEN": "true",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Root:
+    """A root file system to be mounted.
+
+    Attributes:
+        workspace: an empty folder for mount point and work folder.
+        lowers: unpacked layers, uppermost first; may be empty when `upper` is a whole root.
+        upper: where changes go; None throws them away.
+        plain: a folder that is the root itself, with no overlay: the only way to write an overlay's own whiteouts.
+    """
+
+    workspace: Path
+    lowers: tuple[Path, ...] = ()
+    upper: Path | None = None
+    plain: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A process to run in a root.
+
+    Attributes:
+        enter: pivot into the root; otherwise the host stays visible and the root is mounted beside it.
+        as_init: be process 1 oneself, as a container's entry point is.
+        ids: how many ids exist inside, mapped onto themselves from 0.
+        program: a module of ours whose `main` is called in the root instead of executing `argv`; `argv` then is its
+            argument as JSON. It may import the standard library at its top only, as the host's is gone later.
+        tmpfs: (path, mount options).
+        binds: (path on the host, path in the root, read-only).
+    """
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=lambda: dict(ENVIRONMENT))
+    cwd: str = "/"
+    uid: int = 0
+    gid: int = 0
+    groups: tuple[int, ...] = ()
+    umask: int = 0o022
+    hostname: str = "stackbuild"
+    network: bool = False
+    enter: bool = True
+    as_init: bool = False
+    program: str = ""
+    no_new_privs: bool = False
+    ids: int = _IDS
+    tmpfs: tuple[tuple[str, str], ...] = (("tmp", "mode=1777"), ("run", "mode=0755"))
+    binds: tuple[tuple[str, str, bool], ...] = ()
+
+
+class Running:
+    """A started command; `pid` is its process 1 as the host sees it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], pid: int) -> None:
+        self.process = process
+        self.pid = pid
+
+
+@contextmanager
+def started(
+    root: Root,
+    command: Command,
+    *,
+    stdin: int | IO[bytes] | None = subprocess.DEVNULL,
+    stdout: int | IO[bytes] | None = None,
+    stderr: int | IO[bytes] | None = None,
+) -> Iterator[Running]:
+    """Start a command; at the end of the block whatever of it still runs is killed.
+
+    Raises:
+        StackbuildError: the sandbox could not be made.
+    """
+    spec = json.dumps(_spec(root, command)).encode()
+    spec_r, spec_w = os.pipe()
+    status_r, status_w = os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, "-I", "-S", str(_CHILD), str(spec_r), str(status_w)],
+        pass_fds=(spec_r, status_w),
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        start_new_session=stdin is not None,
+    )
+    os.close(spec_r)
+    os.close(status_w)
+    try:
+        with os.fdopen(spec_w, "wb") as stream:
+            stream.write(spec)
+        with os.fdopen(status_r, "rb") as stream:
+            said = [json.loads(line) for line in stream.read().splitlines()]
+        failed = next((line for line in said if "error" in line), None)
+        if failed is not None or not said:
+            process.wait()
+            raise _refused(failed or {"error": "the sandbox process died", "errno": 0})
+        yield Running(process, said[0]["pid"])
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def run(root: Root, command: Command, *, log: Path | None = None, stdin: bytes = b"") -> int:
+    """Run a command to its end and return its exit code; its output is appended to `log`.
+
+    Raises:
+        StackbuildError: the sandbox could not be made.
+    """
+    with (log or Path(os.devnull)).open("ab") as output:
+        source: int | IO[bytes] = subprocess.PIPE if stdin else subprocess.DEVNULL
+        with started(root, command, stdin=source, stdout=output, stderr=output) as running:
+            if stdin and running.process.stdin:
+                running.process.stdin.write(stdin)
+                running.process.stdin.close()
+            return running.process.wait()
+
+
+def _spec(root: Root, command: Command) -> dict[str, Any]:
+    mountpoint, work, links = root.workspace / "root", root.workspace / "work", root.workspace / "l"
+    for folder in (mountpoint, work, links):
+        folder.mkdir(exist_ok=True)
+    lowers, upper = list(root.lowers), root.upper
+    if root.plain is None:
+        upper = upper or root.workspace / "upper"
+        upper.mkdir(exist_ok=True)
+        empty = root.workspace / "empty"
+        empty.mkdir(exist_ok=True)
+        lowers = lowers or [empty]
+    for number, lower in enumerate(lowers):
+        link = links / str(number)
+        link.unlink(missing_ok=True)
+        link.symlink_to(lower.absolute())
+    faketime = os.environ.get("STACKBUILD_SANDBOX_CLOCK", "")
+    env, binds = dict(command.env), list(command.binds)
+    if faketime and command.enter:
+        library, shift = faketime.split("@", 1)
+        binds.append((library, "run/stackbuild/clock.so", True))
+        env |= {"LD_PRELOAD": "/run/stackbuild/clock.so", "FAKETIME": shift, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    return {
+        "argv": list(command.argv),
+        "as_init": command.as_init,
+        "binds": binds,
+        "cwd": command.cwd if command.enter else str(root.plain or mountpoint),
+        "enter": command.enter,
+        "env": env,
+        "gid": command.gid,
+        "groups": list(command.groups),
+        "hostname": command.hostname,
+        "ids": command.ids,
+        "lowers": [str(number) for number in range(len(lowers))],
+        "lowers_folder": str(links),
+        "network": command.network,
+        "program": command.program,
+        "no_new_privs": command.no_new_privs,
+        "root": str((root.plain or mountpoint).absolute()),
+        "tmpfs": list(command.tmpfs) if command.enter else [],
+        "uid": command.uid,
+        "umask": command.umask,
+        "upper": str(upper.absolute()) if upper else "",
+        "user_namespace": True,
+        "volatile": True,
+        "work": str(work),
+    }
+
+
+def _refused(failed: Mapping[str, Any]) -> StackbuildError:
+    if failed.get("errno") == 1:
+        return StackbuildError(
+            "this host refuses the sandbox",
+            got=str(failed["error"]),
+            expected="user, mount, pid, ipc, uts and network namespaces",
+            next_step="run as root, or as a user with subordinate ids (/etc/subuid) on a kernel that allows them",
+        )
+    return StackbuildError("the sandbox could not be made", got=str(failed["error"]))

@@ -1,0 +1,262 @@
+"""The inside of the sandbox: runs as a program of its own, with the standard library only.
+
+`sandbox.py` starts it as `python -I -S sandbox_child.py SPEC_FD STATUS_FD`. It enters new namespaces, mounts the
+root, gives up what the specification says, and executes the command. On STATUS_FD it writes one JSON line: the
+command's first process id as the host sees it, or the step that failed.
+
+The order follows namespaces(7), user_namespaces(7), pivot_root(2) and mount(2).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import importlib
+import json
+import os
+import signal
+import socket
+import struct
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+NEWNS, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET = 0x20000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
+RDONLY, NOSUID, NODEV, NOEXEC, REMOUNT, BIND, REC, PRIVATE = 1, 2, 4, 8, 32, 4096, 16384, 1 << 18
+DETACH = 2
+NO_NEW_PRIVS = 38
+DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+
+_program: Callable[[Any], None] | None = None
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def call(name: str, *args: object) -> None:
+    """One system call through libc; its errno as an OSError that names it."""
+    if getattr(_libc, name)(*args) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{name}: {os.strerror(number)}")
+
+
+def mount(source: str, target: str, fstype: str = "", flags: int = 0, data: str = "") -> None:
+    try:
+        call("mount", source.encode(), target.encode(), fstype.encode() or None, flags, data.encode() or None)
+    except OSError as error:
+        raise OSError(error.errno, f"mount {fstype or source} on {target}: {os.strerror(error.errno or 0)}") from None
+
+
+def main() -> None:
+    spec_fd, status_fd = int(sys.argv[1]), int(sys.argv[2])
+    with os.fdopen(spec_fd, "rb") as stream:
+        spec: dict[str, Any] = json.loads(stream.read())
+    os.set_inheritable(status_fd, False)
+    if spec["program"]:
+        global _program
+        sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        _program = importlib.import_module(spec["program"]).main
+    try:
+        enter_namespaces(spec)
+        init = os.fork()
+        if init == 0:
+            inside(spec, status_fd)
+        os.write(status_fd, json.dumps({"pid": init}).encode() + b"\n")
+        os.close(status_fd)
+        forward_until_exit(init)
+    except OSError as error:
+        fail(status_fd, error)
+
+
+def fail(status_fd: int, error: OSError) -> NoReturn:
+    os.write(status_fd, json.dumps({"error": error.strerror or str(error), "errno": error.errno}).encode() + b"\n")
+    os._exit(125)
+
+
+def enter_namespaces(spec: dict[str, Any]) -> None:
+    """New namespaces, with ids mapped onto themselves: root in there is nobody special out here."""
+    flags = NEWNS | NEWUTS | NEWIPC | NEWPID | (0 if spec["network"] else NEWNET)
+    if spec["user_namespace"]:
+        # Only a process outside of the new namespace may write more than one id into its maps.
+        ready_r, ready_w = os.pipe()
+        me = os.getpid()
+        helper = os.fork()
+        if helper == 0:
+            os.close(ready_w)
+            os.read(ready_r, 1)
+            code = 0
+            try:
+                for name in ("uid_map", "gid_map"):
+                    with open(f"/proc/{me}/{name}", "w") as stream:
+                        stream.write(f"0 0 {spec['ids']}\n")
+            except OSError:
+                code = 1
+            os._exit(code)
+        try:
+            call("unshare", flags | NEWUSER)
+        finally:
+            os.write(ready_w, b"x")
+        if os.waitpid(helper, 0)[1] != 0:
+            raise OSError(1, "write the id maps: not permitted")
+        os.setresgid(0, 0, 0)
+        os.setresuid(0, 0, 0)
+    else:
+        call("unshare", flags)
+
+
+def inside(spec: dict[str, Any], status_fd: int) -> NoReturn:
+    """Process 1 of the sandbox."""
+    try:
+        mount("none", "/", flags=REC | PRIVATE)
+        if not spec["network"]:
+            loopback_up()
+        socket.sethostname(spec["hostname"])
+        root = make_root(spec)
+        if spec["enter"]:
+            pivot(root)
+        os.umask(0o022)
+        os.chdir(spec["cwd"])
+        if spec["as_init"]:
+            become(spec)
+        command = os.fork()
+        if command == 0:
+            become(spec)
+    except OSError as error:
+        fail(status_fd, error)
+    os.close(status_fd)
+    reap_until_exit(command)
+
+
+def make_root(spec: dict[str, Any]) -> str:
+    root: str = spec["root"]
+    if spec["lowers"]:
+        # The kernel takes one page of options; short names relative to a folder of links leave room for 500 layers.
+        os.chdir(spec["lowers_folder"])
+        data = "lowerdir=" + ":".join(spec["lowers"]) + ",userxattr"
+        if spec["upper"]:
+            data += f",upperdir={spec['upper']},workdir={spec['work']}" + (",volatile" if spec["volatile"] else "")
+        mount("overlay", root, "overlay", 0, data)
+    elif spec["enter"]:
+        mount(root, root, flags=BIND)
+    if spec["enter"]:
+        devices(root)
+        mount_at(root, "proc", "proc", "proc", NOSUID | NODEV | NOEXEC)
+    for path, options in spec["tmpfs"]:
+        mount_at(root, path, "tmpfs", "tmpfs", NOSUID | NODEV, options)
+    for source, path, readonly in spec["binds"]:
+        bind(root, source, path, readonly)
+    return root
+
+
+def mount_at(root: str, path: str, source: str, fstype: str, flags: int, data: str = "") -> None:
+    target = inside_path(root, path)
+    os.makedirs(target, exist_ok=True)
+    mount(source, target, fstype, flags, data)
+
+
+def inside_path(root: str, path: str) -> str:
+    """A mount point below the root; a link on the way (an image's own) must not lead out of it."""
+    target = root
+    for part in path.strip("/").split("/"):
+        target = os.path.join(target, part)
+        if os.path.islink(target):
+            raise OSError(40, f"mount point /{path.strip('/')} leads through a link in the image")
+    return target
+
+
+def bind(root: str, source: str, path: str, readonly: bool) -> None:
+    target = inside_path(root, path)
+    if os.path.isdir(source):
+        os.makedirs(target, exist_ok=True)
+    elif not os.path.lexists(target):
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        with open(target, "w"):
+            pass
+    mount(source, target, flags=BIND | REC)
+    if readonly:
+        mount("none", target, flags=BIND | REMOUNT | RDONLY | NOSUID | NODEV)
+
+
+def devices(root: str) -> None:
+    mount_at(root, "dev", "tmpfs", "tmpfs", NOSUID, "mode=0755,size=64m")
+    for name in DEVICES:
+        bind(root, f"/dev/{name}", f"dev/{name}", False)
+    for name, target in (("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")):
+        os.symlink(f"/proc/self/{target}" if name != "fd" else target, f"{root}/dev/{name}")
+    mount_at(root, "dev/shm", "tmpfs", "tmpfs", NOSUID | NODEV, "mode=1777")
+    mount_at(root, "dev/pts", "devpts", "devpts", NOSUID | NOEXEC, "newinstance,ptmxmode=0666,mode=0620")
+    os.symlink("pts/ptmx", f"{root}/dev/ptmx")
+
+
+def pivot(root: str) -> None:
+    os.chdir(root)
+    number = {"x86_64": 155, "aarch64": 41}[os.uname().machine]
+    if _libc.syscall(number, b".", b".") != 0:
+        raise OSError(ctypes.get_errno(), f"pivot_root: {os.strerror(ctypes.get_errno())}")
+    call("umount2", b".", DETACH)
+    os.chdir("/")
+
+
+def loopback_up() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        request = struct.pack("16sH14x", b"lo", 1 | 64)
+        fcntl.ioctl(probe, 0x8914, request)
+
+
+def become(spec: dict[str, Any]) -> NoReturn:
+    """Drop to the wanted user and execute the command, or call the program that was loaded before the pivot."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_DFL)
+    os.umask(spec["umask"])
+    os.setgroups(spec["groups"])
+    os.setresgid(spec["gid"], spec["gid"], spec["gid"])
+    os.setresuid(spec["uid"], spec["uid"], spec["uid"])
+    if spec["no_new_privs"]:
+        call("prctl", NO_NEW_PRIVS, 1, 0, 0, 0)
+    if _program is not None:
+        call_program(spec)
+    try:
+        os.execvpe(spec["argv"][0], spec["argv"], spec["env"])
+    except OSError as error:
+        sys.stderr.write(f"stackbuild: cannot execute {spec['argv'][0]}: {error.strerror}\n")
+        os._exit(127 if error.errno == 2 else 126)
+
+
+def call_program(spec: dict[str, Any]) -> NoReturn:
+    """Our own code inside of the root: it resolves foreign paths there, where no link can lead out to the host."""
+    os.environ.clear()
+    os.environ.update(spec["env"])
+    code = 1
+    try:
+        _program(json.loads(spec["argv"][0]))  # type: ignore[misc]
+        code = 0
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def reap_until_exit(command: int) -> NoReturn:
+    """Process 1 adopts orphans; it ends with its command, and the kernel ends the rest."""
+    while True:
+        pid, status = os.wait()
+        if pid == command:
+            os._exit(os.waitstatus_to_exitcode(status) % 256 if os.WIFEXITED(status) else 128 + os.WTERMSIG(status))
+
+
+def forward_until_exit(init: int) -> NoReturn:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: os.kill(init, number))
+    while True:
+        try:
+            _, status = os.waitpid(init, 0)
+            break
+        except InterruptedError:
+            continue
+    os._exit(os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status))
+
+
+if __name__ == "__main__":
+    main()

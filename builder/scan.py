@@ -1,0 +1,79 @@
+"""A folder on disk, usually the upper folder of an overlay → entries of a tree.
+
+Whiteouts and opaque folders are read as the kernel writes them (Linux, filesystems/overlayfs.rst, with `userxattr`);
+mtimes are clamped to `tree.NEWEST`, and a folder's own mtime, which says when something was last added, is constant.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+
+from builder.errors import HostileInput
+from builder.tree import NEWEST, Entry, File
+
+_KEPT_XATTRS = ("security.capability",)
+_OPAQUE = ("user.overlay.opaque", "trusted.overlay.opaque")
+
+
+def scan(root: str, owners: Mapping[str, str], skipped: frozenset[str] = frozenset()) -> Iterator[Entry]:
+    """Entries below `root`, in no promised order, `skipped` top-level names left out.
+
+    Args:
+        owners: path → package, paths relative and free of links.
+
+    Raises:
+        HostileInput: a device, socket or pipe stands there.
+    """
+    first_names: dict[tuple[int, int], str] = {}
+    stack = [""]
+    while stack:
+        folder = stack.pop()
+        with os.scandir(os.path.join(root, folder)) as listing:
+            found = sorted(listing, key=lambda one: one.name)
+        for one in found:
+            path = f"{folder}/{one.name}" if folder else one.name
+            if path in skipped:
+                continue
+            info = one.stat(follow_symlinks=False)
+            owner = owners.get(path, "")
+            common = {"uid": info.st_uid, "gid": info.st_gid, "owner": owner}
+            mtime = min(int(info.st_mtime), NEWEST)
+            mode = stat.S_IMODE(info.st_mode)
+            if stat.S_ISDIR(info.st_mode):
+                yield Entry(path, "dir", mode, info.st_uid, info.st_gid, owner=owner)
+                if _opaque(one.path):
+                    yield Entry(f"{path}/.wh..opq", "whiteout")  # tar_name makes it `.wh..wh..opq`
+                stack.append(path)
+            elif stat.S_ISLNK(info.st_mode):
+                yield Entry(path, "link", 0o777, mtime=mtime, target=os.readlink(one.path), **common)
+            elif stat.S_ISREG(info.st_mode):
+                known = first_names.setdefault((info.st_dev, info.st_ino), path) if info.st_nlink > 1 else path
+                if known != path:
+                    yield Entry(path, "hardlink", mode, mtime=mtime, target=known, **common)
+                    continue
+                content = File(one.path, info.st_size)
+                yield Entry(path, "file", mode, mtime=mtime, content=content, xattrs=_xattrs(one.path), **common)
+            elif stat.S_ISCHR(info.st_mode) and info.st_rdev == 0:
+                yield Entry(path, "whiteout")
+            else:
+                raise HostileInput(f"a device, socket or pipe cannot be part of an image: /{path}")
+
+
+def _opaque(path: str) -> bool:
+    for name in _OPAQUE:
+        try:
+            if os.getxattr(path, name, follow_symlinks=False) == b"y":
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def _xattrs(path: str) -> tuple[tuple[str, bytes], ...]:
+    try:
+        names = os.listxattr(path, follow_symlinks=False)
+    except OSError:
+        return ()
+    return tuple((name, os.getxattr(path, name, follow_symlinks=False)) for name in _KEPT_XATTRS if name in names)

@@ -1,0 +1,78 @@
+"""What a kind may know when it plans its actions for one target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from builder.action import Action
+from builder.errors import StackbuildError
+from builder.lock import Lock, Pin
+from builder.locks import Locks
+from builder.manifest.model import Image, Layout, Manifest, Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """The actions of one target, in the order in which their layers lie."""
+
+    target: Target
+    actions: tuple[Action, ...]
+    image: Action | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """One target while it is planned.
+
+    Attributes:
+        ancestors: planned ancestors, root first.
+        own: the actions that earlier kinds of this image have planned.
+    """
+
+    manifest: Manifest
+    target: Target
+    locks: Locks
+    ancestors: tuple[Planned, ...]
+    own: tuple[Action, ...] = field(default=())
+
+    @property
+    def image(self) -> Image:
+        return self.manifest.images[self.target.image]
+
+    @property
+    def layout(self) -> Layout:
+        return self.manifest.layout(self.target.image)
+
+    @property
+    def architecture(self) -> str:
+        """Debian's name of the platform's architecture, which OCI shares for the platforms we build."""
+        return self.target.platform.partition("/")[2].replace("/", "")
+
+    def lock(self, kind: str) -> Lock:
+        """The target's own lock of that kind.
+
+        Raises:
+            StackbuildError: there is none.
+        """
+        found = self.locks.read(self.target, kind)
+        if found is None:
+            raise StackbuildError(
+                f"lock is missing: {self.target}, {kind}",
+                where=str(self.locks.path(self.target, kind)),
+                next_step=f"stackbuild lock {self.target.image}",
+            )
+        return found
+
+    def below(self) -> tuple[Action, ...]:
+        """Every action whose layers lie below what is planned next: the ancestors', then this image's own."""
+        return (*(action for planned in self.ancestors for action in planned.actions), *self.own)
+
+    def pins(self, kind: str) -> Mapping[str, Pin]:
+        """Pins of that kind, inherited and own, by name."""
+        found: dict[str, Pin] = {}
+        for target in (*(planned.target for planned in self.ancestors), self.target):
+            lock = self.locks.read(target, kind)
+            if lock is not None:
+                found.update({pin.name: pin for pin in lock.pins})
+        return found

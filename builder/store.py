@@ -1,0 +1,258 @@
+"""The content-addressed store on disk.
+
+    version                     the format of what follows
+    images/                     an OCI layout: oci-layout, index.json, blobs/sha256/…  (skopeo, umoci read it)
+    sources/sha256/<hex>        fetched files, under the digest that their pin names
+    actions/<hex>.json          document and result of a finished action, under its key
+    roots/<hex>/                unpacked layers and roots: a cache, made again whenever it is missing
+    logs/<hex>.txt              output of steps in the sandbox
+    tmp/                        whatever has no name yet
+
+Every write is: temporary file, digest, fsync, atomic rename. Nothing under a final name is ever half-written, so
+a killed build leaves rubbish in `tmp/` only, which the next one sweeps.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from builder.digest import Digest, Json, canonical
+from builder.errors import HostileInput, StackbuildError
+
+FORMAT = "1"
+
+
+def default_path(environ: Mapping[str, str]) -> Path:
+    """`$STACKBUILD_STORE`, else `stackbuild` in the user's cache folder (XDG base directories)."""
+    if path := environ.get("STACKBUILD_STORE"):
+        return Path(path).absolute()
+    cache = environ.get("XDG_CACHE_HOME") or str(Path(environ.get("HOME", "/root")) / ".cache")
+    return Path(cache) / "stackbuild"
+
+
+class Incoming:
+    """A file on its way into the store; without `commit` it vanishes."""
+
+    def __init__(self, final_folder: Path, scratch: Path) -> None:
+        self._folder = final_folder
+        handle, name = tempfile.mkstemp(dir=scratch)
+        self.path = Path(name)
+        self._file: IO[bytes] = os.fdopen(handle, "wb")
+
+    def __enter__(self) -> Incoming:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+        self.path.unlink(missing_ok=True)
+
+    def write(self, data: bytes) -> None:
+        self._file.write(data)
+
+    def truncate(self) -> None:
+        """Forget what was written so far."""
+        self._file.seek(0)
+        self._file.truncate()
+
+    def commit(self, digest: Digest) -> Path:
+        """Give the file its name. The caller has taken `digest` of exactly the bytes written."""
+        self._file.flush()
+        os.fchmod(self._file.fileno(), 0o644)
+        os.fsync(self._file.fileno())
+        final = self._folder / digest.hex
+        os.rename(self.path, final)
+        return final
+
+
+class Store:
+    """One store; safe with many processes, as every name appears at once and whole."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def open(cls, path: Path) -> Store:
+        """Open the store, creating what is missing.
+
+        Raises:
+            StackbuildError: the folder cannot be made, or holds another format.
+        """
+        store = cls(path)
+        mark = path / "version"
+        try:
+            found = mark.read_text().strip()
+        except FileNotFoundError:
+            try:
+                store._create()
+            except OSError as error:
+                raise StackbuildError(
+                    f"cannot create the store {path}", got=str(error.strerror), next_step="set STACKBUILD_STORE"
+                ) from None
+            found = FORMAT
+        if found != FORMAT:
+            raise StackbuildError(
+                f"the store {path} has another format",
+                expected=FORMAT,
+                got=found,
+                next_step="use the stackbuild that wrote it, or set STACKBUILD_STORE to another folder",
+            )
+        return store
+
+    def _create(self) -> None:
+        for name in ("images/blobs/sha256", "sources/sha256", "actions", "roots", "logs", "tmp"):
+            (self.path / name).mkdir(parents=True, exist_ok=True)
+        self._write("images/oci-layout", canonical({"imageLayoutVersion": "1.0.0"}))
+        if not (self.path / "images/index.json").exists():
+            self._write("images/index.json", canonical({"schemaVersion": 2, "manifests": []}))
+        self._write("version", (FORMAT + "\n").encode())
+
+    # Sources and blobs -------------------------------------------------------------------------------------
+
+    def source(self, digest: Digest) -> Path:
+        """Where a fetched file lies, or would lie."""
+        return self.path / "sources/sha256" / digest.hex
+
+    def blob(self, digest: Digest) -> Path:
+        """Where a blob of an image lies, or would lie."""
+        return self.path / "images/blobs/sha256" / digest.hex
+
+    def new_source(self) -> Incoming:
+        return Incoming(self.path / "sources/sha256", self.scratch)
+
+    def new_blob(self) -> Incoming:
+        return Incoming(self.path / "images/blobs/sha256", self.scratch)
+
+    def put_blob(self, data: bytes) -> Digest:
+        """Write a small blob (config, manifest) and return its digest."""
+        digest = Digest.of(data)
+        if not self.blob(digest).exists():
+            with self.new_blob() as incoming:
+                incoming.write(data)
+                incoming.commit(digest)
+        return digest
+
+    def checked(self, path: Path) -> Path:
+        """`path`, a file named by its digest, after its bytes were hashed again.
+
+        Raises:
+            HostileInput: the bytes changed since they were written; the file is gone from the store then, so that
+                the same command run again fetches or builds it anew.
+        """
+        with path.open("rb") as stream:
+            got = hashlib.file_digest(stream, "sha256").hexdigest()
+        if got != path.name:
+            path.unlink()
+            raise HostileInput(
+                f"a file in the store has changed: {path}",
+                expected=f"sha256:{path.name}",
+                got=f"sha256:{got}; it was removed",
+                next_step="run the same command again; if this recurs, check the disk",
+            )
+        return path
+
+    # Actions -----------------------------------------------------------------------------------------------
+
+    def action(self, key: Digest) -> dict[str, Any] | None:
+        """`{"document": …, "result": …}` of a finished action, or None. A damaged file counts as none."""
+        try:
+            found = json.loads((self.path / "actions" / f"{key.hex}.json").read_bytes())
+        except (FileNotFoundError, ValueError):
+            return None
+        return found if isinstance(found, dict) and "result" in found else None
+
+    def has_action(self, key: Digest) -> bool:
+        return (self.path / "actions" / f"{key.hex}.json").exists()
+
+    def put_action(self, key: Digest, document: Json, result: Json) -> None:
+        self._write(f"actions/{key.hex}.json", canonical({"document": document, "result": result}))
+
+    # Image index -------------------------------------------------------------------------------------------
+
+    def tag(self, name: str, descriptor: Mapping[str, Json]) -> None:
+        """Let `name` mean this manifest or index; the only writer of `index.json`, one process at a time."""
+        with self.locked("index"):
+            index = json.loads((self.path / "images/index.json").read_bytes())
+            ref = "org.opencontainers.image.ref.name"
+            kept = [m for m in index["manifests"] if m.get("annotations", {}).get(ref) != name]
+            kept.append({**descriptor, "annotations": {ref: name}})
+            kept.sort(key=lambda m: m.get("annotations", {}).get(ref, ""))
+            index["manifests"] = kept
+            self._write("images/index.json", canonical(index))
+
+    def tagged(self, name: str) -> dict[str, Any] | None:
+        """The descriptor that a tag names, or None."""
+        index = json.loads((self.path / "images/index.json").read_bytes())
+        for found in index["manifests"]:
+            if found.get("annotations", {}).get("org.opencontainers.image.ref.name") == name:
+                return dict(found)
+        return None
+
+    # Scratch -----------------------------------------------------------------------------------------------
+
+    @property
+    def scratch(self) -> Path:
+        return self.path / "tmp"
+
+    @contextmanager
+    def workspace(self) -> Iterator[Path]:
+        """A folder below `tmp/`, removed at the end. Its lock tells `sweep` that somebody lives there."""
+        folder = Path(tempfile.mkdtemp(dir=self.scratch, prefix="work-"))
+        with (folder / ".lock").open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH)
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def sweep(self) -> int:
+        """Remove what killed processes left in `tmp/`; returns how many entries went."""
+        swept = 0
+        for entry in sorted(self.scratch.glob("work-*")):
+            try:
+                with (entry / ".lock").open("r+") as handle:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(entry, ignore_errors=True)
+                    swept += 1
+            except OSError:
+                continue
+        return swept
+
+    @contextmanager
+    def locked(self, name: str) -> Iterator[None]:
+        """Hold the store's lock of that name, against threads and processes."""
+        with (self.path / "tmp" / f"{name}.lock").open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+    def write(self, name: str, data: bytes) -> Path:
+        """Write a file of the store (a log, a cached table) under its relative name."""
+        self._write(name, data)
+        return self.path / name
+
+    def _write(self, name: str, data: bytes) -> None:
+        final = self.path / name
+        final.parent.mkdir(parents=True, exist_ok=True)
+        (self.path / "tmp").mkdir(exist_ok=True)
+        handle, scratch = tempfile.mkstemp(dir=self.path / "tmp")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fchmod(stream.fileno(), 0o644)
+                os.fsync(stream.fileno())
+            os.rename(scratch, final)
+        except BaseException:
+            Path(scratch).unlink(missing_ok=True)
+            raise

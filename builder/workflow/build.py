@@ -1,0 +1,148 @@
+"""Build: plan, find what is stale, perform it, tag what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from builder import image
+from builder.action import Action
+from builder.digest import Digest
+from builder.errors import StackbuildError
+from builder.executors.local import Watcher, execute
+from builder.fetching import Fetcher, Progress, foresee
+from builder.lock import Pin
+from builder.manifest.model import PLAIN, Target
+from builder.net import Client
+from builder.plan import Plan
+from builder.planner import plan_targets
+from builder.site import Planned
+from builder.workflow import fresh
+from builder.workflow.fresh import Built
+from builder.workflow.project import Project
+
+_APT_SCRATCH = 3
+"""What a root takes at most, as a multiple of its packages' installed size: unpacked, in layers, for mounting."""
+
+
+def plan(project: Project, targets: Sequence[Target]) -> dict[Target, Planned]:
+    """The planned actions of these targets and their ancestors.
+
+    Raises:
+        Problems: locks are missing or damaged.
+    """
+    return plan_targets(project.manifest, project.locks, targets)
+
+
+def stale(project: Project, planned: Mapping[Target, Planned], targets: Sequence[Target]) -> tuple[Action, ...]:
+    """The actions that a build of these targets would look at, inputs first; nothing is fetched or run."""
+    wanted = _images(planned, targets)
+    whole = Plan.of(wanted)
+    needed = whole.stale(project.store, wanted)
+    return tuple(action for action in whole.order() if action.plan_key in needed)
+
+
+def build(
+    project: Project,
+    targets: Sequence[Target],
+    *,
+    jobs: int,
+    watcher: Watcher,
+    progress: Progress | None = None,
+    planned: Mapping[Target, Planned],
+    client: Client | None = None,
+) -> Built:
+    """Build what is stale of these targets, and tag them in the store's image layout.
+
+    Raises:
+        Problems: actions failed; what was finished is kept.
+        StackbuildError: the disk cannot hold it.
+    """
+    project.store.sweep()
+    wanted = _images(planned, targets)
+    whole = Plan.of(wanted)
+    needed = whole.stale(project.store, wanted)
+    fetcher = Fetcher(project.manifest, project.store, client or Client(), progress)
+    actions = [action for action in whole.order() if action.plan_key in needed]
+    foresee(project.store, fetcher.missing(pins_of(actions)), room(actions))
+    execute(whole, needed, project.store, jobs=jobs, fetch=fetcher, watcher=watcher)
+    _tag(project, planned, targets)
+    return Built(
+        fresh=tuple(target for target, end in zip(targets, wanted, strict=True) if end.plan_key in needed),
+        kept=tuple(target for target, end in zip(targets, wanted, strict=True) if end.plan_key not in needed),
+    )
+
+
+def remember(project: Project, planned: Mapping[Target, Planned]) -> None:
+    """Let the next build of these targets see at once that nothing changed."""
+    keys: dict[Target, str] = {target: "" for target in project.manifest.targets()}
+    keys |= {target: one.image.plan_key for target, one in planned.items() if one.image is not None}
+    fresh.remember(project.manifest.path, project.store, keys)
+
+
+def pins_of(actions: Sequence[Action]) -> list[Pin]:
+    """Every pinned file that these actions read."""
+    return [pin for action in actions for pin in action.sources.values()]
+
+
+def room(actions: Sequence[Action]) -> int:
+    """Bytes of disk that performing these actions takes beside what they fetch, estimated from locks alone."""
+    total = 0
+    for action in actions:
+        if action.kind == "apt":
+            total += _APT_SCRATCH * sum(int(pin.field("Installed-Size", "0")) << 10 for pin in action.sources.values())
+        elif action.kind == "pip":
+            total += 2 * sum(pin.size for role, pin in action.sources.items() if role.startswith("wheel:"))
+    return total
+
+
+def result(project: Project, planned: Mapping[Target, Planned], target: Target) -> dict[str, Any]:
+    """What the store holds of a built target: `manifest`, `config`, `layers`.
+
+    Raises:
+        StackbuildError: it is not built, or not as the manifest and locks now say.
+    """
+    (end,) = _images(planned, [target])
+    found = project.store.action(end.plan_key)
+    if found is None:
+        raise StackbuildError(f"not built: {target}", next_step=f"stackbuild build {target.image}")
+    return dict(found["result"])
+
+
+def _images(planned: Mapping[Target, Planned], targets: Sequence[Target]) -> list[Action]:
+    found = []
+    for target in targets:
+        end = planned[target].image
+        assert end is not None
+        found.append(end)
+    return found
+
+
+def tag_of(target: Target) -> str:
+    """The name of one target in the store's layout: `jupyter-linux-amd64`, `jupyter-cuda-linux-amd64`."""
+    return f"{family_tag(target)}-{target.platform.replace('/', '-')}"
+
+
+def family_tag(target: Target) -> str:
+    """The name of an image over all its platforms: `jupyter`, `jupyter-cuda`."""
+    return target.image if target.variant == PLAIN else f"{target.image}-{target.variant}"
+
+
+def _tag(project: Project, planned: Mapping[Target, Planned], targets: Sequence[Target]) -> None:
+    """Tag each target, and each image: its only manifest, or an index over the platforms that are built."""
+    families: dict[str, dict[Target, Digest]] = {}
+    for target, one in planned.items():
+        if one.image is not None:
+            families.setdefault(family_tag(target), {})[target] = one.image.plan_key
+    store = project.store
+    for target in targets:
+        built = []
+        for sibling, key in families[family_tag(target)].items():
+            action = store.action(key)
+            if action is None:
+                continue
+            descriptor = action["result"]["manifest"]
+            built.append(descriptor)
+            if sibling == target:
+                store.tag(tag_of(target), descriptor)
+        store.tag(family_tag(target), built[0] if len(built) == 1 else image.write_index(store, built))

@@ -1,0 +1,109 @@
+"""The hot path of a build: did anything change at all?
+
+It parses neither manifest nor locks: a table in the store, named by the digest of everything that a plan is made
+from, says which plan key each target has. Nothing slow is imported here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from builder import __version__
+from builder.digest import Digest, canonical
+from builder.manifest.model import Target
+from builder.platforms import NATIVE, runs
+from builder.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """What a build came to: targets that were built, that stood already, and that this machine does not run."""
+
+    fresh: tuple[Target, ...] = ()
+    kept: tuple[Target, ...] = ()
+    skipped: tuple[Target, ...] = ()
+
+
+def unchanged(manifest_path: Path, store: Store, wanted: Sequence[str]) -> Built | None:
+    """What a build of these targets comes to if nothing changed since the last one; None if anything did."""
+    table = _table(manifest_path, store)
+    if table is None:
+        return None
+    chosen, skipped = divide(list(table), wanted)
+    if not chosen or not all(_there(store, table[target]) for target in chosen):
+        return None
+    return Built(kept=tuple(chosen), skipped=tuple(skipped))
+
+
+def divide(targets: Sequence[Target], wanted: Sequence[str]) -> tuple[list[Target], list[Target]]:
+    """Those of the wanted targets that are built here, and those that are not.
+
+    A target of this machine's platform is; one of another platform only if it is asked for by name and programs of
+    that platform run here, as emulation is an order of magnitude slower.
+    """
+    chosen, skipped = [], []
+    for target in targets:
+        asking = [text for text in wanted if target.matches(text)]
+        if wanted and not asking:
+            continue
+        named = any(text.partition("@")[2] for text in asking)
+        here = target.platform == NATIVE or (named and runs(target.platform))
+        (chosen if here else skipped).append(target)
+    return chosen, skipped
+
+
+def remember(manifest_path: Path, store: Store, keys: Mapping[Target, str]) -> None:
+    """Write the table that `unchanged` reads: each target's plan key, "" where it was not planned."""
+    table = json.dumps({str(target): key for target, key in keys.items()}, indent=1)
+    store.write(f"tables/{inputs_digest(manifest_path).hex}", table.encode())
+
+
+def inputs_digest(manifest_path: Path) -> Digest:
+    """The digest of all that a plan is made from: manifest, locks, overlays, this program, the machine's kind."""
+    hasher = hashlib.sha256(canonical([__version__, _program_state(), NATIVE]))
+    folder = manifest_path.parent
+    for path in [manifest_path, *_files(folder / "locks"), *_files(folder / "overlays")]:
+        data = os.readlink(path).encode() if path.is_symlink() else path.read_bytes()
+        mode = "l" if path.is_symlink() else "x" if path.stat().st_mode & 0o100 else "f"
+        hasher.update(f"{path.relative_to(folder)}\0{mode}\0{len(data)}\0".encode("utf-8", "surrogateescape"))
+        hasher.update(data)
+    return Digest("sha256:" + hasher.hexdigest())
+
+
+def _table(manifest_path: Path, store: Store) -> dict[Target, str] | None:
+    try:
+        table = json.loads((store.path / "tables" / inputs_digest(manifest_path).hex).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    return {Target.parse(text): str(key) for text, key in table.items()}
+
+
+def _program_state() -> list[Any]:
+    """Names, sizes and times of our own modules, so that a developer's edit is noticed."""
+    base = Path(__file__).parent.parent
+    found = []
+    for folder, names, files in os.walk(base):
+        names[:] = sorted(name for name in names if name != "__pycache__")
+        for name in sorted(files):
+            info = os.stat(os.path.join(folder, name))
+            found.append([name, info.st_size, info.st_mtime_ns])
+    return found
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_symlink() or path.is_file())
+
+
+def _there(store: Store, key: str) -> bool:
+    action = store.action(Digest(key)) if key else None
+    if action is None:
+        return False
+    result = action["result"]
+    names = [result["manifest"]["digest"], result["config"], *(layer["digest"] for layer in result["layers"])]
+    return all(store.blob(Digest(name)).exists() for name in names)

@@ -1,0 +1,216 @@
+"""Resolve the manifest into locks; check that they answer it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from builder.errors import Problems, StackbuildError, raise_all
+from builder.fetching import Fetcher
+from builder.kinds import kinds
+from builder.lock import Lock
+from builder.locking import Making, relative
+from builder.manifest.model import Target
+from builder.net import Client
+from builder.workflow.project import Project
+
+Told = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a run of `lock` may move; by default nothing that need not.
+
+    Attributes:
+        upgrade_all: every pin may move.
+        upgrade: these names may, and what they force.
+        refresh_missing: pins may whose file no source has any more.
+    """
+
+    upgrade_all: bool = False
+    upgrade: frozenset[str] = frozenset()
+    refresh_missing: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One lock file that was written. `moved` holds (name, old version or "", new version or ""), by name."""
+
+    target: Target
+    kind: str
+    path: str
+    moved: tuple[tuple[str, str, str], ...]
+    pins: int
+
+
+def lock(project: Project, targets: Sequence[Target], wish: Wish, told: Told) -> tuple[Change, ...]:
+    """Resolve these targets and their ancestors, and write the locks that changed.
+
+    Nothing is written unless everything was solved.
+
+    Raises:
+        Problems: targets without a solution.
+    """
+    client = Client()
+    fetch = Fetcher(project.manifest, project.store, client)
+    making = Making(
+        manifest=project.manifest,
+        locks=project.locks,
+        store=project.store,
+        client=client,
+        fetch=fetch,
+        vanished=lambda old: _vanished(fetch, client, old),
+        jobs=os.cpu_count() or 1,
+        keep=not wish.upgrade_all,
+        upgrade=wish.upgrade,
+        refresh_missing=wish.refresh_missing,
+    )
+    before = {
+        (target, kind): project.locks.read(target, kind)
+        for target in project.manifest.targets()
+        for kind in ("apt", "pip", "pip-build")
+    }
+    solved = _solve(making, _with_ancestors(project, targets), told)
+    return tuple(_written(project, solved, before))
+
+
+def check(project: Project, targets: Sequence[Target]) -> list[StackbuildError]:
+    """What keeps the locks of these targets from answering the manifest; needs no network."""
+    found: list[StackbuildError] = []
+    for target in targets:
+        for module in _lockers():
+            try:
+                found += module.check(project.manifest, target, project.locks)
+            except StackbuildError as error:
+                found.append(error)
+    unique = {str(error): error for error in found}
+    return list(unique.values())
+
+
+def _lockers() -> list[ModuleType]:
+    """The locking modules of the kinds, in the order in which an image applies them."""
+    return [
+        import_module(f"builder.kinds.{name}.locking")
+        for name, kind in kinds().items()
+        if hasattr(kind, "__path__")
+    ]
+
+
+def _with_ancestors(project: Project, targets: Sequence[Target]) -> list[Target]:
+    """Parents first. Pip needs the native platform's apt lock too, so all platforms of an image come together."""
+    wanted: set[Target] = set()
+    for target in targets:
+        one: Target | None = target
+        while one is not None:
+            for platform in project.manifest.platforms(project.manifest.images[one.image], one.variant):
+                if platform == one.platform:
+                    wanted.add(one)
+            one = project.manifest.parent(one)
+    return [target for target in project.manifest.targets() if target in wanted]
+
+
+_Solved = Mapping[tuple[Target, str], tuple[Lock, str]]
+
+
+def _solve(making: Making, targets: Sequence[Target], told: Told) -> _Solved:
+    """Kind by kind, since pip reads the Python that apt pinned; in each, all targets at once, parents first."""
+    solved: dict[tuple[Target, str], tuple[Lock, str]] = {}
+    for module in _lockers():
+        shared = module.prepare(making)
+        running: dict[Target, Future[dict[str, tuple[Lock, str]]]] = {}
+        with ThreadPoolExecutor(max(1, len(targets))) as threads:
+            for target in targets:
+                parent = making.manifest.parent(target)
+                above = running.get(parent) if parent else None
+                running[target] = threads.submit(_one, module, making, target, shared, above, told)
+        problems = _problems(running.values())
+        raise_all(problems)
+        for target, future in running.items():
+            solved.update({(target, kind): one for kind, one in future.result().items()})
+    return solved
+
+
+def _one(
+    module: ModuleType, making: Making, target: Target, shared: Any, above: Future[Any] | None, told: Told
+) -> dict[str, tuple[Lock, str]]:
+    if above is not None and above.exception() is not None:
+        return {}  # The parent's own error says it all.
+    told(f"resolving {module.KIND} of {target}")
+    found: dict[str, tuple[Lock, str]] = module.make(making, target, shared)
+    for kind, (made, _) in found.items():
+        making.locks.put(target, kind, made)
+    return found
+
+
+def _problems(futures: Any) -> list[StackbuildError]:
+    found: dict[str, StackbuildError] = {}
+    for future in futures:
+        error = future.exception()
+        if isinstance(error, Problems):
+            found.update({str(one): one for one in error.problems})
+        elif isinstance(error, StackbuildError):
+            found[str(error)] = error
+        elif error is not None:
+            raise error
+    return list(found.values())
+
+
+def _written(
+    project: Project, solved: _Solved, before: Mapping[tuple[Target, str], Lock | None]
+) -> list[Change]:
+    """Write what differs from the files there; what a target no longer needs goes."""
+    changes = []
+    for (target, kind), old in before.items():
+        if not any(one == target for one, _ in solved):
+            continue
+        path = project.locks.path(target, kind)
+        new = solved.get((target, kind))
+        if new is None:
+            if old is not None:
+                path.unlink()
+                changes.append(_change(project, target, kind, path, old, None))
+        elif old is None or path.read_text("utf-8") != new[1]:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            scratch = path.with_name(f".{path.name}.new")
+            scratch.write_text(new[1], "utf-8")
+            os.replace(scratch, path)
+            changes.append(_change(project, target, kind, path, old, new[0]))
+    return changes
+
+
+def _change(project: Project, target: Target, kind: str, path: Path, old: Lock | None, new: Lock | None) -> Change:
+    was = {pin.name: pin.version for pin in old.pins} if old else {}
+    now = {pin.name: pin.version for pin in new.pins} if new else {}
+    moved = tuple(
+        (name, was.get(name, ""), now.get(name, ""))
+        for name in sorted(was.keys() | now.keys())
+        if was.get(name) != now.get(name)
+    )
+    return Change(target=target, kind=kind, path=relative(project.manifest, path), moved=moved, pins=len(now))
+
+
+def _vanished(fetch: Fetcher, client: Client, old: Lock) -> frozenset[str]:
+    """The names of pins that neither the store nor any source has."""
+
+    def gone(name: str) -> str | None:
+        pin = old.pin(name)
+        assert pin is not None
+        for url in fetch.urls(pin):
+            try:
+                if client.size(url) == pin.size:
+                    return None
+            except StackbuildError:
+                continue
+        return name
+
+    names = [pin.name for pin in fetch.missing(old.pins)]
+    with ThreadPoolExecutor(16) as threads:
+        return frozenset(name for name in threads.map(gone, names) if name)
+
+

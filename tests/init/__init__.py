@@ -1,0 +1,1 @@
+"""The overlays' /init and start scripts, run for real in namespaces."""

@@ -82,7 +82,10 @@ def main() -> None:
         sys.exit(1)
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
-        print(f"error: {error.strerror}{where}\n  what was finished is kept; next: run the same command again", file=sys.stderr)
+        print(
+            f"error: {error.strerror}{where}\n  what was finished is kept; next: run the same command again",
+            file=sys.stderr,
+        )
         sys.exit(1)
 
 

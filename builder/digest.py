@@ -48,9 +48,7 @@ class Digest(str):
 
 def canonical(document: Json) -> bytes:
     """JSON with sorted keys, no spaces, UTF-8, no floats: equal documents are equal bytes."""
-    return json.dumps(
-        document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    ).encode()
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
 def key(document: Json) -> Digest:

@@ -20,9 +20,7 @@ class StackbuildError(Exception):
         next_step: the command to type, or the edit to make.
     """
 
-    def __init__(
-        self, what: str, *, where: str = "", expected: str = "", got: str = "", next_step: str = ""
-    ) -> None:
+    def __init__(self, what: str, *, where: str = "", expected: str = "", got: str = "", next_step: str = "") -> None:
         super().__init__(what)
         self.what = what
         self.where = where

@@ -155,7 +155,9 @@ class _Sink:
         if packer:
             self._emit(packer.flush())
         if done != size:
-            raise HostileInput("a file changed while it was written to a layer", expected=f"{size} bytes", got=f"{done}")
+            raise HostileInput(
+                "a file changed while it was written to a layer", expected=f"{size} bytes", got=f"{done}"
+            )
         self._raw += size
         self._emit(_trailer(crc, size))
         return own.digest()

@@ -68,5 +68,9 @@ def conflicts(store: Store, layers: Iterable[Mapping[str, Any]]) -> Iterator[tup
             if entry.kind == "dir":
                 continue
             other = found.setdefault(entry.path, entry)
-            if other.owner != entry.owner and (other.mark, other.size, other.mode) != (entry.mark, entry.size, entry.mode):
+            if other.owner != entry.owner and (other.mark, other.size, other.mode) != (
+                entry.mark,
+                entry.size,
+                entry.mode,
+            ):
                 yield entry.path, other.owner, entry.owner

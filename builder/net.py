@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError
 
 from builder import __version__
 from builder.digest import Digest
@@ -164,9 +165,7 @@ class Client:
             raise wrong
         raise missing or Unreachable(f"no source for {digest}")
 
-    def _fill(
-        self, url: str, *, digest: Digest, size: int, into: Incoming, progress: Progress | None
-    ) -> None:
+    def _fill(self, url: str, *, digest: Digest, size: int, into: Incoming, progress: Progress | None) -> None:
         """One URL into the temporary file; what a broken connection left is resumed with a Range request."""
         into.truncate()
         hasher, done = hashlib.sha256(), 0
@@ -182,14 +181,12 @@ class Client:
                         continue
                     done += len(chunk)
                     if done > size:
-                        raise HostileInput(
-                            f"wrong size: {redact(url)}", expected=f"{size} bytes", got="more than that"
-                        )
+                        raise HostileInput(f"wrong size: {redact(url)}", expected=f"{size} bytes", got="more than that")
                     hasher.update(chunk)
                     into.write(chunk)
                     if progress:
                         progress(len(chunk))
-            except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError):
+            except (requests.RequestException, HTTPError):
                 pass
             if done == size:
                 break

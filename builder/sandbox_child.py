@@ -116,10 +116,10 @@ def inside(spec: dict[str, Any], status_fd: int) -> NoReturn:
         os.umask(0o022)
         os.chdir(spec["cwd"])
         if spec["as_init"]:
-            become(spec)
+            become(spec, status_fd)
         command = os.fork()
         if command == 0:
-            become(spec)
+            become(spec, status_fd)
     except OSError as error:
         fail(status_fd, error)
     os.close(status_fd)
@@ -202,7 +202,7 @@ def loopback_up() -> None:
         fcntl.ioctl(probe, 0x8914, request)
 
 
-def become(spec: dict[str, Any]) -> NoReturn:
+def become(spec: dict[str, Any], status_fd: int) -> NoReturn:
     """Drop to the wanted user and execute the command, or call the program that was loaded before the pivot."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_DFL)
@@ -213,6 +213,7 @@ def become(spec: dict[str, Any]) -> NoReturn:
     if spec["no_new_privs"]:
         call("prctl", NO_NEW_PRIVS, 1, 0, 0, 0)
     if _program is not None:
+        os.close(status_fd)  # An exec closes it by itself; the host reads it to its end before it goes on.
         call_program(spec)
     try:
         os.execvpe(spec["argv"][0], spec["argv"], spec["env"])

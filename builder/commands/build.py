@@ -50,9 +50,7 @@ def command(
     from builder.commands._progress import progress
 
     with progress() as shown:
-        built = build.build(
-            project, chosen, jobs=jobs, watcher=shown, progress=shown.fetched, planned=planned
-        )
+        built = build.build(project, chosen, jobs=jobs, watcher=shown, progress=shown.fetched, planned=planned)
     build.remember(project, planned)
     _say(fresh.Built(fresh=built.fresh, kept=built.kept, skipped=tuple(skipped)), as_json)
 

@@ -13,7 +13,9 @@ import click
 @click.argument("wanted", metavar="[TARGET]...", nargs=-1)
 @click.option("--check", is_flag=True, help="Only say whether the locks answer the manifest; needs no network.")
 @click.option("--upgrade", is_flag=True, help="Let every pin move.")
-@click.option("--upgrade-package", "-P", "names", metavar="NAME", multiple=True, help="Let this pin move, and what it forces.")
+@click.option(
+    "--upgrade-package", "-P", "names", metavar="NAME", multiple=True, help="Let this pin move, and what it forces."
+)
 @click.option("--refresh-missing", is_flag=True, help="Move only pins whose file no source has any more.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.pass_obj

@@ -84,9 +84,7 @@ def execute(plan: Plan, stale: frozenset[Digest], store: Store, *, jobs: int, fe
         raise Problems(problems)
 
 
-def _attempt(
-    action: Action, store: Store, make: Callable[[Path], Workshop], fetch: Fetch, watcher: Watcher
-) -> str:
+def _attempt(action: Action, store: Store, make: Callable[[Path], Workshop], fetch: Fetch, watcher: Watcher) -> str:
     """Perform one action unless its key is known: early cutoff. Returns how it came about."""
     results = {role: _result(store, need) for role, need in action.needs.items()}
     document = action.result_document(results)
@@ -108,6 +106,8 @@ def _attempt(
 def _result(store: Store, action: Action) -> Result:
     found = store.action(action.plan_key)
     if found is None:
-        raise StackbuildError(f"the result of {action.name} is gone from the store", next_step="run the same command again")
+        raise StackbuildError(
+            f"the result of {action.name} is gone from the store", next_step="run the same command again"
+        )
     result: Result = found["result"]
     return result

@@ -219,9 +219,7 @@ class Manifest:
         The image's sets come first, in the order of `use`, then its own; each first in general, then for the
         target's variant. A later request replaces an earlier one of the same name.
         """
-        return tuple(
-            sorted({request_name(request): request for _, request in self._asked(target, key)}.values())
-        )
+        return tuple(sorted({request_name(request): request for _, request in self._asked(target, key)}.values()))
 
     def where(self, target: Target, key: str, name: str) -> str:
         """`stacks.toml:41`, the line that asks for `name`; the image's own line where nobody does."""

@@ -224,9 +224,7 @@ def _image() -> Schema:
             "labels": _LABELS,
             "entrypoint": listed(words, "The program that always runs, with its arguments.", unique=False),
             "cmd": listed(words, "Its default arguments, which `docker run` replaces.", unique=False),
-            "expose": listed(
-                {"type": "integer", "minimum": 1, "maximum": 65535}, "TCP ports that it answers on."
-            ),
+            "expose": listed({"type": "integer", "minimum": 1, "maximum": 65535}, "TCP ports that it answers on."),
             "workdir": {**ABSOLUTE, "description": "The folder that processes start in."},
             "variants": {
                 **listed(_VARIANT_NAME, "Variants that are built."),

@@ -220,9 +220,7 @@ def _integer(value: object, schema: Schema, names: Names, path: str) -> Iterator
 def _array(value: object, schema: Schema, names: Names, path: str) -> Iterator[Finding]:
     assert isinstance(value, list)
     if len(value) < schema.get("minItems", 0):
-        yield Finding(
-            path=path, what=f"empty list: {path}", expected=schema.get("title", "at least one item")
-        )
+        yield Finding(path=path, what=f"empty list: {path}", expected=schema.get("title", "at least one item"))
     first: dict[object, int] = {}
     for n, item in enumerate(value):
         here = join(path, n)

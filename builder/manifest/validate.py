@@ -100,9 +100,7 @@ def _cutoff(document: Mapping[str, Any]) -> Iterator[Finding]:
             datetime.fromisoformat(cutoff.upper())
         except ValueError:
             path = "project.exclude-newer"
-            yield Finding(
-                path=path, what=f"bad value: {path}", expected="a date that exists", got=show(cutoff)
-            )
+            yield Finding(path=path, what=f"bad value: {path}", expected="a date that exists", got=show(cutoff))
 
 
 def _cycles(key: str, step: Mapping[str, object]) -> Iterator[Finding]:
@@ -136,9 +134,7 @@ def _from(path: str, image: Mapping[str, Any], full: Mapping[str, Any], known: N
             path=path,
             what=f"missing key: {join(path, 'layout')}",
             expected="a layout, because a root has no parent to take it from",
-            next_step=f'layout = "{min(known["layouts"])}"'
-            if known["layouts"]
-            else "write a table [layouts.NAME]",
+            next_step=f'layout = "{min(known["layouts"])}"' if known["layouts"] else "write a table [layouts.NAME]",
         )
 
 
@@ -154,9 +150,7 @@ def _keys(image: Mapping[str, Any], sets: Tables) -> dict[str, str]:
     return found | {key: key for key in image}
 
 
-def _needs(
-    path: str, had: Mapping[str, str], family: Tables, keys: Mapping[str, Schema]
-) -> Iterator[Finding]:
+def _needs(path: str, had: Mapping[str, str], family: Tables, keys: Mapping[str, Schema]) -> Iterator[Finding]:
     if not any(str(image.get("from")).startswith("archive:") for image in family.values()):
         return  # It goes back to no root, which is reported; what its ancestors would have, nobody knows.
     for key, below in had.items():

@@ -51,9 +51,7 @@ class _Grid:
 
     def platforms(self, name: str, variant: str) -> tuple[str, ...]:
         limits = (self._images[name].get("platforms"), self._limits[variant])
-        return tuple(
-            one for one in self.project if all(one in limit for limit in limits if isinstance(limit, list))
-        )
+        return tuple(one for one in self.project if all(one in limit for limit in limits if isinstance(limit, list)))
 
 
 def _platforms(path: str, image: Mapping[str, Any], grid: _Grid) -> Iterator[Finding]:
@@ -87,8 +85,7 @@ def _platform_left(path: str, name: str, variant: str, grid: _Grid) -> Iterator[
         yield Finding(
             path=path,
             what=f"no platform left for {name}:{variant}",
-            expected="one of the project's that both the image and the variant allow: "
-            + ", ".join(grid.project),
+            expected="one of the project's that both the image and the variant allow: " + ", ".join(grid.project),
             next_step=f"widen platforms of variants.{variant} or {path}, or drop the variant",
         )
 

@@ -75,7 +75,7 @@ def build(
 
 def remember(project: Project, planned: Mapping[Target, Planned]) -> None:
     """Let the next build of these targets see at once that nothing changed."""
-    keys: dict[Target, str] = {target: "" for target in project.manifest.targets()}
+    keys: dict[Target, str] = dict.fromkeys(project.manifest.targets(), "")
     keys |= {target: one.image.plan_key for target, one in planned.items() if one.image is not None}
     fresh.remember(project.manifest.path, project.store, keys)
 

@@ -96,9 +96,7 @@ def check(project: Project, targets: Sequence[Target]) -> list[StackbuildError]:
 def _lockers() -> list[ModuleType]:
     """The locking modules of the kinds, in the order in which an image applies them."""
     return [
-        import_module(f"builder.kinds.{name}.locking")
-        for name, kind in kinds().items()
-        if hasattr(kind, "__path__")
+        import_module(f"builder.kinds.{name}.locking") for name, kind in kinds().items() if hasattr(kind, "__path__")
     ]
 
 
@@ -161,9 +159,7 @@ def _problems(futures: Any) -> list[StackbuildError]:
     return list(found.values())
 
 
-def _written(
-    project: Project, solved: _Solved, before: Mapping[tuple[Target, str], Lock | None]
-) -> list[Change]:
+def _written(project: Project, solved: _Solved, before: Mapping[tuple[Target, str], Lock | None]) -> list[Change]:
     """Write what differs from the files there; what a target no longer needs goes."""
     changes = []
     for (target, kind), old in before.items():
@@ -212,5 +208,3 @@ def _vanished(fetch: Fetcher, client: Client, old: Lock) -> frozenset[str]:
     names = [pin.name for pin in fetch.missing(old.pins)]
     with ThreadPoolExecutor(16) as threads:
         return frozenset(name for name in threads.map(gone, names) if name)
-
-

@@ -36,7 +36,9 @@ def find_manifest(start: Path) -> Path:
         if (folder / MANIFEST).is_file():
             return folder / MANIFEST
     raise StackbuildError(
-        f"no {MANIFEST} here", where=f"looked in {start} and above", next_step="stackbuild init, or stackbuild -C FOLDER"
+        f"no {MANIFEST} here",
+        where=f"looked in {start} and above",
+        next_step="stackbuild init, or stackbuild -C FOLDER",
     )
 
 

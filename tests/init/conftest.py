@@ -81,9 +81,7 @@ def overlays(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture
-def image(
-    debian: Path, user_namespace: Path, overlays: dict[str, Path], tmp_path: Path
-) -> Iterator[Image]:
+def image(debian: Path, user_namespace: Path, overlays: dict[str, Path], tmp_path: Path) -> Iterator[Image]:
     """An image of Debian and /init, without services or start scripts."""
     built = Image(layers=(overlays["s6"], debian), user_namespace=user_namespace, folder=tmp_path)
     yield built
@@ -91,9 +89,7 @@ def image(
 
 
 @pytest.fixture
-def notebook(
-    debian: Path, user_namespace: Path, overlays: dict[str, Path], tmp_path: Path
-) -> Iterator[Image]:
+def notebook(debian: Path, user_namespace: Path, overlays: dict[str, Path], tmp_path: Path) -> Iterator[Image]:
     """An image with the base's and Jupyter's overlays on top of /init."""
     layers = (overlays["jupyter"], overlays["base"], overlays["s6"], debian)
     built = Image(layers=layers, user_namespace=user_namespace, folder=tmp_path)

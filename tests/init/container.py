@@ -113,9 +113,7 @@ class Container:
     def execute(self, *argv: str) -> str:
         """Run a command inside, as an engine's exec does, and give its output."""
         command = ("nsenter", f"--target={self.pid}", "--all", "--root", "--wd=/", *argv)
-        run = subprocess.run(
-            command, check=False, stdout=subprocess.PIPE, text=True, timeout=DEADLINE
-        )
+        run = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True, timeout=DEADLINE)
         assert run.returncode == 0, f"{argv} exited {run.returncode}: {run.stdout}"
         return run.stdout
 
@@ -225,9 +223,7 @@ class Image:
         options: Options = DEFAULT,
     ) -> Container:
         """Start a container as `user` with exactly the environment `env` and a PATH."""
-        variables = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/home/jovyan"} | (
-            dict(env) if env else {}
-        )
+        variables = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/home/jovyan"} | (dict(env) if env else {})
         inner = [
             *("/usr/bin/setpriv", *user.privileges, "--"),
             *("/usr/bin/env", "-i", "-C", options.workdir),

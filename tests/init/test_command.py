@@ -38,7 +38,5 @@ def test_its_arguments_arrive_as_they_are(image: Image) -> None:
 
 def test_it_runs_in_the_working_folder_with_the_environment(image: Image) -> None:
     image.folder("srv/some where")
-    outcome = image.start(
-        "sh", "-c", 'pwd; echo "$A"', env={"A": "1"}, options=Options(workdir="/srv/some where")
-    )
+    outcome = image.start("sh", "-c", 'pwd; echo "$A"', env={"A": "1"}, options=Options(workdir="/srv/some where"))
     assert outcome.end().out == "/srv/some where\n1\n"

@@ -47,16 +47,11 @@ def snapshot(folder: Path) -> dict[str, tuple[int, ...]]:
 
 
 def modes(folder: Path) -> dict[str, str]:
-    return {
-        str(path.relative_to(folder)): stat.filemode(path.lstat().st_mode)
-        for path in sorted(folder.rglob("*"))
-    }
+    return {str(path.relative_to(folder)): stat.filemode(path.lstat().st_mode) for path in sorted(folder.rglob("*"))}
 
 
 @pytest.mark.parametrize("umask", ["0022", "0077"])
-def test_an_empty_volume_gets_all_defaults_writable_for_the_group(
-    home_image: Image, umask: str
-) -> None:
+def test_an_empty_volume_gets_all_defaults_writable_for_the_group(home_image: Image, umask: str) -> None:
     outcome = home_image.start("true", user=RANDOM, options=Options(umask=umask), env=FAIL_2).end()
     assert (outcome.code, outcome.err) == (0, "")
     home = home_image.home
@@ -77,9 +72,7 @@ def test_an_empty_volume_gets_all_defaults_writable_for_the_group(
     assert (home / ".config/a/deep").read_text() == "deep\n"
     assert (home / "link").readlink() == Path(".config/a")
     assert (home / "dangling").readlink() == Path("/nowhere")
-    assert {(path.lstat().st_uid, path.lstat().st_gid) for path in home.rglob("*")} == {
-        (RANDOM.uid, 0)
-    }
+    assert {(path.lstat().st_uid, path.lstat().st_gid) for path in home.rglob("*")} == {(RANDOM.uid, 0)}
 
 
 @EVERYONE

@@ -77,9 +77,7 @@ def test_a_start_script_may_change_it(image: Image) -> None:
 
 
 def test_path_keeps_the_images_order_and_finds_the_tools(image: Image) -> None:
-    outcome = image.start(
-        "sh", "-c", "echo $PATH; which with-contenv s6-svc", env={"PATH": "/opt/venv/bin:/bin"}
-    ).end()
+    outcome = image.start("sh", "-c", "echo $PATH; which with-contenv s6-svc", env={"PATH": "/opt/venv/bin:/bin"}).end()
     assert outcome.out.split() == [
         "/opt/venv/bin:/bin:/command:/usr/bin",
         "/command/with-contenv",
@@ -89,9 +87,7 @@ def test_path_keeps_the_images_order_and_finds_the_tools(image: Image) -> None:
 
 def test_no_path_at_all(image: Image) -> None:
     entrypoint = ("/usr/bin/env", "-u", "PATH", "/init")
-    outcome = image.start(
-        "sh", "-c", "which with-contenv s6-svc", options=Options(entrypoint=entrypoint)
-    ).end()
+    outcome = image.start("sh", "-c", "which with-contenv s6-svc", options=Options(entrypoint=entrypoint)).end()
     assert outcome.out.split() == ["/command/with-contenv", "/usr/bin/s6-svc"]
 
 

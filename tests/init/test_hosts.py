@@ -103,7 +103,5 @@ def test_it_must_be_process_1(image: Image) -> None:
 
 def test_no_capability_or_setuid_file_is_needed(image: Image) -> None:
     """Nothing of ours is setuid; the files are the overlay's, not Debian's."""
-    outcome = image.start(
-        "find", "/init", "/command", "/usr/libexec/s6-init", "-perm", "/6000"
-    ).end()
+    outcome = image.start("find", "/init", "/command", "/usr/libexec/s6-init", "-perm", "/6000").end()
     assert (outcome.code, outcome.out) == (0, "")

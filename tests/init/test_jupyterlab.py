@@ -69,9 +69,7 @@ def test_without_a_prefix_it_serves_at_the_root(lab_image: Image) -> None:
 
 
 @EVERYONE
-def test_its_own_folders_lie_outside_of_home_and_are_private(
-    lab_image: Image, user: Identity
-) -> None:
+def test_its_own_folders_lie_outside_of_home_and_are_private(lab_image: Image, user: Identity) -> None:
     for _ in range(2):
         environment = started(lab_image, user).environment
         for name in ("JUPYTER_RUNTIME_DIR", "XDG_RUNTIME_DIR", "XDG_DATA_HOME"):

@@ -27,9 +27,7 @@ def test_a_service_that_dies_is_restarted(image: Image) -> None:
 def test_finish_is_told_how_the_service_died(image: Image, death: str, told: str) -> None:
     """Without a signal its number is undefined, so it is not looked at."""
     image.script("etc/services.d/web/run", death)
-    image.script(
-        "etc/services.d/web/finish", '[ "$1" -eq 256 ] || set -- "$1" "" "$3"; echo finish $1 $2 $3'
-    )
+    image.script("etc/services.d/web/finish", '[ "$1" -eq 256 ] || set -- "$1" "" "$3"; echo finish $1 $2 $3')
     image.start().wait_for(f"{told}\n")
 
 
@@ -86,9 +84,7 @@ def test_zombies_are_reaped(image: Image) -> None:
 
 def test_streams_pass_through_and_cmd_alone_reads(image: Image) -> None:
     image.script("etc/cont-init.d/01", "cat; echo init; echo init-error >&2")
-    image.script(
-        "etc/services.d/web/run", f"cat; echo service; echo error >&2; : >/run/s6/up; {FOREVER}"
-    )
+    image.script("etc/services.d/web/run", f"cat; echo service; echo error >&2; : >/run/s6/up; {FOREVER}")
     outcome = image.start("sh", "-c", f"{UNTIL_UP}; cat", options=Options(stdin=b"typed\n")).end()
     assert outcome.out == "init\nservice\ntyped\n"
     assert outcome.err == "init-error\nerror\n"

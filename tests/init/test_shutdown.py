@@ -16,9 +16,7 @@ def test_services_then_scripts_then_all_the_rest(image: Image, number: Signals) 
     image.script("etc/services.d/web/run", stoppable.format("service"))
     image.script("etc/services.d/web/finish", "echo finish")
     image.script("etc/cont-finish.d/02", "echo two")
-    image.script(
-        "etc/cont-finish.d/01", 'echo "one $A"; exit 5', shebang="/command/with-contenv sh"
-    )
+    image.script("etc/cont-finish.d/01", 'echo "one $A"; exit 5', shebang="/command/with-contenv sh")
     container = image.start("sh", "-c", stoppable.format("cmd"), env={"A": "1"})
     container.wait_for("up\nup\n")
     begin = time.monotonic()
@@ -95,9 +93,7 @@ def test_a_script_that_hangs_is_killed(image: Image) -> None:
 
 
 def test_a_stop_interrupts_the_start_scripts(image: Image) -> None:
-    image.script(
-        "etc/cont-init.d/01", "trap 'echo interrupted; exit 1' TERM; echo up; sleep 30 & wait"
-    )
+    image.script("etc/cont-init.d/01", "trap 'echo interrupted; exit 1' TERM; echo up; sleep 30 & wait")
     image.script("etc/cont-init.d/02", "echo never")
     image.script("etc/services.d/web/run", "echo never")
     image.script("etc/cont-finish.d/01", "echo finished")

@@ -133,9 +133,7 @@ def texts(draw: st.DrawFn) -> str:
         return f"'''\n{text}{chr(10) if text.endswith(chr(39)) else ''}'''"
     escaped = quoted(text)
     if form == 3:
-        return f'""{escaped[:1]}{escaped[1:-1]}'.replace("\\n", "\n") + draw(
-            st.sampled_from(['"""', '\\"""""'])
-        )
+        return f'""{escaped[:1]}{escaped[1:-1]}'.replace("\\n", "\n") + draw(st.sampled_from(['"""', '\\"""""']))
     return escaped
 
 

@@ -128,9 +128,7 @@ def test_problem(name: str) -> None:
 
 
 def test_variant_without_parent() -> None:
-    text = TEXT.replace('from = "jupyter"\nuse', 'from = "jupyter-scipy"\nuse').replace(
-        '["cpu", "gaudi"]', '["gaudi"]'
-    )
+    text = TEXT.replace('from = "jupyter"\nuse', 'from = "jupyter-scipy"\nuse').replace('["cpu", "gaudi"]', '["gaudi"]')
     assert [(one.what, one.got) for one in problems(text)] == [
         ("no parent for jupyter-pytorch:cpu", "jupyter-scipy has gaudi"),
         ("no parent for jupyter-pytorch:cuda", "jupyter-scipy has gaudi"),
@@ -151,16 +149,12 @@ def test_image_platform_that_the_project_lacks() -> None:
     text = TEXT.replace('["linux/amd64", "linux/arm64"]', '["linux/amd64"]').replace(
         "expose = [8888]", 'platforms = ["linux/amd64", "linux/arm64"]'
     )
-    assert [one.what for one in problems(text)] == [
-        "not a platform of the project: images.jupyter.platforms[1]"
-    ]
+    assert [one.what for one in problems(text)] == ["not a platform of the project: images.jupyter.platforms[1]"]
 
 
 def test_names_are_printed_harmlessly() -> None:
     """A name with an escape sequence, in the list of names of another problem, reached the terminal once."""
-    found = problems(
-        TEXT.replace('use = ["science"]', 'use = ["zzz"]').replace("[sets.torch]", '[sets."\\u001b[2J"]')
-    )
+    found = problems(TEXT.replace('use = ["science"]', 'use = ["zzz"]').replace("[sets.torch]", '[sets."\\u001b[2J"]'))
     assert any("\\x1b[2J" in one.expected for one in found)
     assert all(part.isprintable() for one in found for row in one.lines() for part in row)
 
@@ -298,7 +292,5 @@ HEAVY = """asyncio builder.layer builder.net builder.sandbox builder.store click
 def test_start_up_is_light(program: str) -> None:
     """Every command reads the manifest, so neither that nor a kind's declaration pulls in what does work."""
     program += "; import sys; print(*sys.modules)"
-    run = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert set(HEAVY.split()) & set(run.stdout.split()) == set()

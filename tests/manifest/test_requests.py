@@ -54,9 +54,7 @@ def test_pip_refuses(request_: str) -> None:
     assert not re.fullmatch(PIP_REQUEST, request_)
 
 
-@pytest.mark.parametrize(
-    "request_", ["g++", "libstdc++6", "python3.11", "git==1:2.39.5-0+deb12u2", "s6==2.11.3.0-1~x"]
-)
+@pytest.mark.parametrize("request_", ["g++", "libstdc++6", "python3.11", "git==1:2.39.5-0+deb12u2", "s6==2.11.3.0-1~x"])
 def test_apt_accepts(request_: str) -> None:
     assert re.fullmatch(APT_REQUEST, request_)
 
@@ -87,7 +85,5 @@ def test_apt_refuses(request_: str) -> None:
 @given(st.from_regex(r"\A([0-9]{1,3}:)?[0-9][A-Za-z0-9.+~-]{0,8}\Z"))
 def test_apt_versions_are_dpkgs(version: str) -> None:
     if re.fullmatch(APT_REQUEST, f"git=={version}"):
-        run = subprocess.run(
-            ["dpkg", "--validate-version", version], capture_output=True, text=True, check=False
-        )
+        run = subprocess.run(["dpkg", "--validate-version", version], capture_output=True, text=True, check=False)
         assert run.returncode == 0, run.stderr

@@ -71,9 +71,7 @@ VALUES: st.SearchStrategy[object] = (
     | st.integers(-2, 70000)
     | st.just(1.5)
     | st.text("ab-./_ =[]:{}\n\u0000", max_size=6)
-    | st.sampled_from(
-        ["", "cpu", "linux/amd64", "oci:debian", "../x", "/", "a==1", "/a/..", "2026-11-01T00:00:00Z"]
-    )
+    | st.sampled_from(["", "cpu", "linux/amd64", "oci:debian", "../x", "/", "a==1", "/a/..", "2026-11-01T00:00:00Z"])
     | st.lists(st.sampled_from(["a", "b==1", "linux/arm64", 3, {}, ["a"], "a"]), max_size=3)
 )
 KEYS = st.sampled_from(
@@ -87,9 +85,7 @@ def mutations(draw: st.DrawFn) -> dict[str, Any]:
     document = copy.deepcopy(SKETCH)
     at: Any = document
     while True:
-        inner = [
-            item for item in (at.values() if isinstance(at, dict) else at) if isinstance(item, (dict, list))
-        ]
+        inner = [item for item in (at.values() if isinstance(at, dict) else at) if isinstance(item, (dict, list))]
         if not inner or draw(st.integers(0, 4)) == 0:
             break
         at = draw(st.sampled_from(inner))
@@ -115,9 +111,7 @@ def has_equal(value: Any) -> bool:
     if isinstance(value, dict):
         return any(has_equal(item) for item in value.values())
     if isinstance(value, list):
-        return any(item in value[:n] for n, item in enumerate(value)) or any(
-            has_equal(item) for item in value
-        )
+        return any(item in value[:n] for n, item in enumerate(value)) or any(has_equal(item) for item in value)
     return False
 
 
@@ -146,9 +140,7 @@ def test_every_key_is_described() -> None:
             yield from keys(part["additionalProperties"], f"{path}.*")
 
     assert [
-        path
-        for path, inner in keys(schema.schema(), "")
-        if not inner.get("description", "").endswith((".", ")"))
+        path for path, inner in keys(schema.schema(), "") if not inner.get("description", "").endswith((".", ")"))
     ] == []
 
 

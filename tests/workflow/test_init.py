@@ -37,9 +37,7 @@ def test_a_new_project(tmp_path: Path, templates: Path) -> None:
         sorted([".gitignore", "stacks.schema.json", "stacks.toml"]
                + [f"overlays/{one}/etc/{name}" for one in OVERLAYS for name in ("run", ".hidden", "link")])
     )  # fmt: skip
-    found = sorted(
-        str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_symlink() or path.is_file()
-    )
+    found = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_symlink() or path.is_file())
     assert tuple(found) == started.written
     run, hidden = folder / "overlays/s6/etc/run", folder / "overlays/s6/etc/.hidden"
     assert (run.read_text(), run.stat().st_mode & 0o777) == ("#!/bin/sh\n# s6\n", 0o755)

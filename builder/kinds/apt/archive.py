@@ -24,7 +24,7 @@ from threading import Lock as Mutex
 from builder.errors import HostileInput, StackbuildError, Unreachable
 from builder.kinds.apt import keyring, release
 from builder.kinds.apt.places import Host, places, variable
-from builder.kinds.apt.release import Listed, Release, TooNew
+from builder.kinds.apt.release import Listed, Release, TooNewError
 from builder.kinds.apt.universe import Index, Universe
 from builder.manifest.model import Archive
 from builder.net import Client, redact
@@ -94,9 +94,7 @@ def read(means: Means, archive: Archive, architecture: str, cutoff: datetime | N
     return Universe(archive.name, indices)
 
 
-def _release(
-    means: Means, archive: Archive, suite: str, cutoff: datetime | None
-) -> tuple[Release, tuple[str, ...]]:
+def _release(means: Means, archive: Archive, suite: str, cutoff: datetime | None) -> tuple[Release, tuple[str, ...]]:
     """The first Release file that stands every test, and the places, the one that served it first."""
     keys = keyring.load(archive.keyring, means.folder)
     bases = places(archive, suite, means.host, moments=(cutoff or means.now,))
@@ -115,15 +113,13 @@ def _release(
     raise _none(archive, suite, cutoff, failed)
 
 
-def _none(
-    archive: Archive, suite: str, cutoff: datetime | None, failed: list[StackbuildError]
-) -> StackbuildError:
+def _none(archive: Archive, suite: str, cutoff: datetime | None, failed: list[StackbuildError]) -> StackbuildError:
     """One error for all places: tampering before lateness before silence."""
     what = f"archive {archive.name} has no usable {suite}"
     next_step = f"set {variable(archive.name)} to a mirror, then the same command again"
     if not failed:
         return Unreachable(f"{what}: no place is known", next_step=next_step)
-    too_new = [one for one in failed if isinstance(one, TooNew)]
+    too_new = [one for one in failed if isinstance(one, TooNewError)]
     hostile = [one for one in failed if isinstance(one, HostileInput)]
     told = "\n".join(f"{one.what}: {one.where}".rstrip(": ") for one in failed)
     if hostile:

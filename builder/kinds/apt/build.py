@@ -16,7 +16,7 @@ from builder import unpacked
 from builder.action import Action, Result, Workshop
 from builder.digest import Digest, Json
 from builder.errors import StackbuildError
-from builder.kinds.account import passwd
+from builder.kinds.account.build import passwd
 from builder.kinds.apt import normalise
 from builder.kinds.apt.interpreter import Interpreter
 from builder.layer import codec
@@ -142,7 +142,9 @@ def _parts(parts: Sequence[Any], upper: Path, lowers: Sequence[Path]) -> list[tu
         layer = layer_of.get(entry.owner, "rest")
         if entry.kind == "hardlink" and home[entry.target] != layer:
             first = originals[entry.target]
-            entry = Entry(entry.path, "file", first.mode, first.uid, first.gid, first.mtime, first.content, "", entry.owner)
+            entry = Entry(
+                entry.path, "file", first.mode, first.uid, first.gid, first.mtime, first.content, "", entry.owner
+            )
         home[entry.path] = layer
         by_layer[layer][entry.path] = entry
     found = []
@@ -161,7 +163,11 @@ def _parts(parts: Sequence[Any], upper: Path, lowers: Sequence[Path]) -> list[tu
 def _owners(upper: Path, packages: set[str]) -> dict[str, str]:
     """Path → package, from dpkg's own lists, the first package by name; links on the way are resolved."""
     owners: dict[str, str] = {}
-    links = {name: (upper / name).readlink().as_posix() for name in ("bin", "sbin", "lib", "lib64") if (upper / name).is_symlink()}
+    links = {
+        name: (upper / name).readlink().as_posix()
+        for name in ("bin", "sbin", "lib", "lib64")
+        if (upper / name).is_symlink()
+    }
     if not links:  # A child's upper folder has them in a layer below.
         links = {name: f"usr/{name}" for name in ("bin", "sbin", "lib", "lib64")}
     for listing in sorted((upper / _INFO).glob("*.list")):

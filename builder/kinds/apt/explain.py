@@ -107,9 +107,7 @@ def failure(dead: DeadEnd, universe: Universe, installed: Installed) -> Stackbui
     wanted = relation.show(dead.clause)
     owner = str(dead.owner) if dead.owner is not None else dead.chain[-1]
     rejected = [f"{one}: {why}" for one, why in dead.rejected]
-    pinned = [
-        there for atom in dead.clause if (there := installed.get(atom.name)) is not None and there.image
-    ]
+    pinned = [there for atom in dead.clause if (there := installed.get(atom.name)) is not None and there.image]
     where = f"because {' → '.join(dead.chain)}"
     if pinned:
         there = pinned[0]

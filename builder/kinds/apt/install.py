@@ -75,7 +75,13 @@ def skeleton(architecture: str) -> None:
     for name in ("info", "updates", "triggers", "alternatives", "parts"):
         os.makedirs(f"{DPKG}/{name}", exist_ok=True)
     os.makedirs("/etc", exist_ok=True)
-    for path, text in (("status", ""), ("available", ""), ("diversions", ""), ("statoverride", ""), ("arch", f"{architecture}\n")):
+    for path, text in (
+        ("status", ""),
+        ("available", ""),
+        ("diversions", ""),
+        ("statoverride", ""),
+        ("arch", f"{architecture}\n"),
+    ):
         with open(f"{DPKG}/{path}", "w") as stream:
             stream.write(text)
     with open(f"{DPKG}/info/format", "w") as stream:

@@ -65,10 +65,10 @@ class Installed:
         """The first package that one of the alternatives accepts, or None."""
         for atom in clause:
             package = self._packages.get(atom.name)
-            if package is not None and relation.admits(atom, package.version) and _reached(atom, package):
+            if package is not None and relation.admits(atom, package.version) and package.reached(atom):
                 return package
             for version, provider in self._provided.get(atom.name, ()):
-                if relation.admits(atom, version) and _reached(atom, provider):
+                if relation.admits(atom, version) and provider.reached(atom):
                     return provider
         return None
 
@@ -94,8 +94,3 @@ class Installed:
             if provider.name != but and provider.offers(atom):
                 return provider
         return None
-
-
-def _reached(atom: Atom, package: Package) -> bool:
-    """`:any` reaches only what allows it; see `Package.offers`."""
-    return atom.arch != "any" or package.multi_arch == "allowed"

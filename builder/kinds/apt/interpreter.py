@@ -70,5 +70,7 @@ def _closure(pins: Mapping[str, Pin], name: str) -> set[str]:
         found.add(one)
         for relation in ("Depends", "Pre-Depends"):
             text = pins[one].field(relation)
-            todo += [re.split(r"[ (:]", word.strip(), maxsplit=1)[0] for word in re.split(r"[,|]", text) if word.strip()]
+            todo += [
+                re.split(r"[ (:]", word.strip(), maxsplit=1)[0] for word in re.split(r"[,|]", text) if word.strip()
+            ]
     return found

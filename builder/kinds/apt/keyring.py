@@ -39,9 +39,7 @@ def load(name: str, folder: Path) -> Keyring:
     shipped = _SHIPPED / f"{name}.gpg"
     path = shipped if "/" not in name and shipped.is_file() else folder / name
     if Path(name).is_absolute() or ".." in Path(name).parts:
-        raise StackbuildError(
-            f"keyring outside of the project: {name}", expected="a path below stacks.toml's folder"
-        )
+        raise StackbuildError(f"keyring outside of the project: {name}", expected="a path below stacks.toml's folder")
     try:
         certificates = pysequoia.Cert.split_bytes(path.read_bytes())
     except OSError as error:

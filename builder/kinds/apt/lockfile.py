@@ -126,9 +126,7 @@ def load(text: str, path: str) -> tuple[Header, Lock]:
     """As `loads`, with the header."""
     if not text.endswith("\n") or text.endswith("\n\n"):
         line = text.count("\n") + (0 if text.endswith("\n") else 1)
-        raise _wrong(
-            path, line, "one newline at the end", "more of them" if text.endswith("\n") else "none: cut off?"
-        )
+        raise _wrong(path, line, "one newline at the end", "more of them" if text.endswith("\n") else "none: cut off?")
     first, *rest = text[:-1].split("\n\n")
     header, request = _head(first, path)
     line = first.count("\n") + 3
@@ -187,9 +185,7 @@ def _pin(paragraph: str, path: str, line: int, header: Header) -> Pin:
         found[name] = value
     if not found.keys() >= _NEEDED:
         missing = ", ".join(name for name in _ORDER if name in _NEEDED and name not in found)
-        raise _wrong(
-            path, line, f"{missing} in this paragraph", f"Package: {found.get('Package', '?')} without it"
-        )
+        raise _wrong(path, line, f"{missing} in this paragraph", f"Package: {found.get('Package', '?')} without it")
     for name, shape in _SHAPED:
         if shape.fullmatch(found[name]) is None:
             raise _wrong(path, line + list(found).index(name), f"{name}: {_FORMS[name]}", found[name])

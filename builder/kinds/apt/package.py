@@ -42,11 +42,11 @@ class Package:
         refuses: Conflicts, then Breaks; Debian Policy 7.1 forbids alternatives there.
         provides: name and version, the version empty where none is given.
         priority: 1 (required) to 5 (extra).
-        order: position in the archive's index; 0 for an inherited package.
         image: the ancestor it is inherited from, else empty.
     """
 
     pin: Pin
+    architecture: str
     multi_arch: str
     essential: bool
     priority: int
@@ -54,7 +54,6 @@ class Package:
     wishes: tuple[Clause, ...]
     refuses: tuple[Atom, ...]
     provides: tuple[tuple[str, str], ...]
-    order: int = 0
     image: str = ""
     name: str = field(init=False)
     version: str = field(init=False)
@@ -70,14 +69,19 @@ class Package:
     def offers(self, atom: Atom) -> bool:
         """Whether this package, by its own name or a Provides, is what `atom` asks for.
 
-        `:any` is met only by `Multi-Arch: allowed`. Any other qualifier is met, as every package of one
-        universe is of one architecture or of `all`.
+        Versions and qualifiers count: `:any` is met only by `Multi-Arch: allowed`, `:i386` by nothing of amd64.
         """
-        if atom.arch == "any" and self.multi_arch != "allowed":
+        if not self.reached(atom):
             return False
         if self.name == atom.name and relation.admits(atom, self.version):
             return True
         return any(name == atom.name and relation.admits(atom, version) for name, version in self.provides)
+
+    def reached(self, atom: Atom) -> bool:
+        """Whether the qualifier of `atom` lets this package in (deb-control(5), Multi-Arch)."""
+        if not atom.arch or atom.arch == "native":
+            return True
+        return self.multi_arch == "allowed" if atom.arch == "any" else self.architecture == atom.arch
 
     def names(self) -> Iterator[str]:
         """Its own name, then what it provides."""
@@ -96,14 +100,13 @@ def of_pin(pin: Pin, *, image: str = "") -> Package:
     return _package(pin, fields, image=image)
 
 
-def of_stanza(stanza: str, *, source: str, suite: str, release: str, order: int) -> Package:
+def of_stanza(stanza: str, *, source: str, suite: str, release: str) -> Package:
     """The package of one paragraph of a Packages index.
 
     Args:
         source: the archive's name in the stacks manifest.
         suite: the suite it was found in.
         release: the Date of that suite's Release file, `YYYYMMDDTHHMMSSZ`.
-        order: position of the paragraph.
 
     Raises:
         HostileInput: a field that a pin needs is missing or malformed.
@@ -129,14 +132,15 @@ def of_stanza(stanza: str, *, source: str, suite: str, release: str, order: int)
             expected="Package, Version, Filename, Size and SHA256",
             got=f"{fields.get('Package', '?')}: {error}",
         ) from None
-    return _package(pin, fields, order=order)
+    return _package(pin, fields)
 
 
-def _package(pin: Pin, fields: dict[str, str], *, order: int = 0, image: str = "") -> Package:
+def _package(pin: Pin, fields: dict[str, str], *, image: str = "") -> Package:
     needs = [fields[name] for name in ("Pre-Depends", "Depends") if name in fields]
     refuses = [fields[name] for name in ("Conflicts", "Breaks") if name in fields]
     return Package(
         pin=pin,
+        architecture=fields.get("Architecture", ""),
         multi_arch=fields.get("Multi-Arch", ""),
         essential=fields.get("Essential", "") == "yes",
         priority=PRIORITIES.get(fields.get("Priority", ""), 5),
@@ -144,11 +148,8 @@ def _package(pin: Pin, fields: dict[str, str], *, order: int = 0, image: str = "
         wishes=relation.clauses(fields.get("Recommends", "")),
         refuses=tuple(atom for text in refuses for clause in relation.clauses(text) for atom in clause),
         provides=tuple(
-            (atom.name, atom.version)
-            for clause in relation.clauses(fields.get("Provides", ""))
-            for atom in clause
+            (atom.name, atom.version) for clause in relation.clauses(fields.get("Provides", "")) for atom in clause
         ),
-        order=order,
         image=image,
     )
 

@@ -103,9 +103,7 @@ def variable(archive: str) -> str:
     return "STACKBUILD_MIRROR_" + re.sub(r"[^A-Z0-9]", "_", archive.upper())
 
 
-def places(
-    archive: Archive, suite: str, host: Host, *, moments: tuple[datetime, ...] = ()
-) -> tuple[str, ...]:
+def places(archive: Archive, suite: str, host: Host, *, moments: tuple[datetime, ...] = ()) -> tuple[str, ...]:
     """URLs below which `dists/` and `pool/` of a suite lie, best first, each once, without a final slash.
 
     Args:

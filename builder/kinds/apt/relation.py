@@ -58,9 +58,7 @@ def _clause(text: str) -> Clause:
 def _atom(text: str) -> Atom:
     found = _ATOM.fullmatch(text)
     if found is None:
-        raise HostileInput(
-            "not a relation of Debian packages", expected="name[:arch] [(>= version)]", got=text[:100]
-        )
+        raise HostileInput("not a relation of Debian packages", expected="name[:arch] [(>= version)]", got=text[:100])
     operator = found["op"] or ""
     return Atom(
         name=found["name"],

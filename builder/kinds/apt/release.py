@@ -53,7 +53,7 @@ class Release:
         return self.date.strftime(STAMP)
 
 
-class TooNew(StackbuildError):
+class TooNewError(StackbuildError):
     """A Release file is later than the manifest's cutoff."""
 
 
@@ -137,11 +137,11 @@ def refuse_untimely(release: Release, *, cutoff: datetime | None, now: datetime,
         cutoff: `exclude_newer`, or None where the archive is exempt or there is none.
 
     Raises:
-        TooNew: it is later than the cutoff.
+        TooNewError: it is later than the cutoff.
         HostileInput: it had expired.
     """
     if cutoff is not None and release.date > cutoff:
-        raise TooNew(
+        raise TooNewError(
             "Release is newer than exclude-newer",
             where=where,
             expected=f"Date up to {cutoff:%Y-%m-%d %H:%M:%S} UTC",

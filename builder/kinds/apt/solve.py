@@ -138,20 +138,15 @@ class _Search:
         )
 
     def _start(self) -> _Agenda:
-        """Roots first, then their clauses, in the order of the index as apt does (TryToInstall)."""
+        """Roots first, then their clauses; both as `apt-get install` does with names in this order."""
         wanted = [(ESSENTIAL, Atom(name=name)) for name in self._essential if name not in self._requests]
-        wanted += [(REQUEST, atom) for atom in self._requests.values()]
-        ordered = sorted(wanted, key=lambda one: (self._order(one[1].name), one[1].name))
+        wanted += [(REQUEST, self._requests[name]) for name in sorted(self._requests)]
         agenda: _Agenda = None
-        for _, atom in reversed(ordered):
+        for _, atom in reversed(wanted):
             agenda = (_Goal(atom.name, ()), agenda)
-        for owner, atom in reversed(ordered):
+        for owner, atom in reversed(wanted):
             agenda = (_Goal(owner, (atom,)), agenda)
         return agenda
-
-    def _order(self, name: str) -> int:
-        found = self._versions(name)
-        return found[0].order if found else 0
 
     def _next(self, agenda: _Agenda) -> tuple[_Goal | None, _Agenda]:
         """The first goal that is not met yet, and what comes after it."""
@@ -253,9 +248,9 @@ class _Search:
                 if offering and offering[0] is versions[0]:
                     matching.append(offering.pop(0))
                 others += offering
-            matching.sort(
-                key=lambda one: (one.name != atom.name, not one.essential, one.priority, -one.order)
-            )
+            # apt decides the last tie by when it first read of a package; its own entry comes close enough.
+            matching.sort(key=lambda one: self._universe.position(one.name), reverse=True)
+            matching.sort(key=lambda one: (one.name != atom.name, not one.essential, one.priority))
             best += matching
         best.sort(key=lambda one: one.name not in self._keep)
         distinct: dict[tuple[str, str], Package] = {}

@@ -10,9 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from builder.kinds.apt import version
 from builder.kinds.apt.package import Package, of_stanza
+
+_Place: TypeAlias = tuple[int, int, int]
+"""Number of the index, start and end of the paragraph in it."""
 
 _PROVIDED = re.compile(r"(?:^|,)\s*([a-z0-9][a-z0-9+.-]*)")
 
@@ -40,37 +44,42 @@ class Universe:
 
     def __init__(self, source: str, indices: Iterable[Index]) -> None:
         self.source = source
-        self.suites: dict[str, str] = {}
-        self._stanzas: dict[str, list[tuple[int, Index, str]]] = {}
+        self._indices = tuple(indices)
+        self._places: dict[str, list[_Place]] = {}
         self._providers: dict[str, list[str]] = {}
         self._essential: set[str] = set()
         self._parsed: dict[str, tuple[Package, ...]] = {}
-        order = 0
-        for index in indices:
-            self.suites[index.suite] = index.release
-            for stanza in index.text.split("\n\n"):
-                order += 1
-                self._add(order, index, stanza.strip("\n"))
+        for number, index in enumerate(self._indices):
+            start, text = 0, index.text
+            while start < len(text):
+                end = text.find("\n\n", start)
+                end = end if end >= 0 else len(text)
+                self._add(text, start, end, number)
+                start = end + 2
 
-    def _add(self, order: int, index: Index, stanza: str) -> None:
-        name = _value(stanza, "Package")
+    @property
+    def suites(self) -> dict[str, str]:
+        """The Release each suite is of: `YYYYMMDDTHHMMSSZ` by suite, in the manifest's order."""
+        return {index.suite: index.release for index in self._indices}
+
+    def _add(self, text: str, start: int, end: int, number: int) -> None:
+        name = _value(text, "Package", start, end)
         if not name:
             return
-        self._stanzas.setdefault(name, []).append((order, index, stanza))
-        if "\nProvides:" in stanza:
-            for provided in _PROVIDED.findall(_value(stanza, "Provides")):
-                owners = self._providers.setdefault(provided, [])
-                if name not in owners:
-                    owners.append(name)
-        if "\nEssential: yes" in stanza:
+        self._places.setdefault(name, []).append((number, start, end))
+        for provided in _PROVIDED.findall(_value(text, "Provides", start, end)):
+            owners = self._providers.setdefault(provided, [])
+            if name not in owners:
+                owners.append(name)
+        if text.find("\nEssential: yes", start, end) >= 0:
             self._essential.add(name)
 
     def __contains__(self, name: str) -> bool:
-        return name in self._stanzas
+        return name in self._places
 
     def names(self) -> list[str]:
         """Every real package's name, sorted."""
-        return sorted(self._stanzas)
+        return sorted(self._places)
 
     def essential(self) -> list[str]:
         """Packages whose best version is `Essential: yes`, sorted."""
@@ -89,26 +98,31 @@ class Universe:
         found = self._parsed.get(name)
         if found is None:
             parsed: dict[str, Package] = {}
-            for order, index, stanza in self._stanzas.get(name, ()):
-                one = of_stanza(
-                    stanza, source=self.source, suite=index.suite, release=index.release, order=order
-                )
+            for number, start, end in self._places.get(name, ()):
+                index = self._indices[number]
+                stanza = index.text[start:end].strip("\n")
+                one = of_stanza(stanza, source=self.source, suite=index.suite, release=index.release)
                 parsed.setdefault(one.version, one)
             found = tuple(sorted(parsed.values(), key=lambda one: version.key(one.version), reverse=True))
             self._parsed[name] = found
         return found
 
+    def position(self, name: str) -> tuple[int, int]:
+        """Where the indices first list a real package: number of the index, start of the paragraph."""
+        number, start, _ = self._places[name][0]
+        return number, start
 
-def _value(stanza: str, field: str) -> str:
-    """One field's text, its continuation lines joined to it, without parsing the others."""
-    if stanza.startswith(field + ":"):
-        start = len(field) + 1
+
+def _value(text: str, field: str, start: int, end: int) -> str:
+    """One field of the paragraph `text[start:end]`, continuation lines joined, nothing else parsed."""
+    if text.startswith(field + ":", start):
+        start += len(field) + 1
     else:
-        start = stanza.find(f"\n{field}:")
+        start = text.find(f"\n{field}:", start, end)
         if start < 0:
             return ""
         start += len(field) + 2
-    end = stanza.find("\n", start)
-    while end >= 0 and stanza[end + 1 : end + 2] in (" ", "\t"):
-        end = stanza.find("\n", end + 1)
-    return stanza[start : end if end >= 0 else len(stanza)].replace("\n", " ").strip()
+    stop = text.find("\n", start, end)
+    while stop >= 0 and text[stop + 1 : stop + 2] in (" ", "\t"):
+        stop = text.find("\n", stop + 1, end)
+    return text[start : stop if stop >= 0 else end].replace("\n", " ").strip()

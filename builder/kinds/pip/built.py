@@ -10,9 +10,10 @@ from pathlib import Path
 from builder.digest import Digest, key
 from builder.errors import StackbuildError
 from builder.kinds.pip.choose import choose
-from builder.kinds.pip.index import IndexFile, Indexes
+from builder.kinds.pip.index import Indexes
 from builder.kinds.pip.lockfile import PipLock
 from builder.kinds.pip.metadata import member, requires_dist, zipfile_of
+from builder.kinds.pip.page import IndexFile
 from builder.kinds.pip.question import PipQuestion, Solution
 from builder.kinds.pip.requirement import name as name_of
 from builder.kinds.pip.requirement import normalise, specifier
@@ -61,6 +62,7 @@ class Workshop:
         self._folder = folder
         self._build_wheel = build_wheel
         self._built: dict[tuple[str, str], _Built] = {}
+        self._locks: dict[tuple[str, ...], PipLock] = {}
         self._round = 0
         self._stubs = tuple(
             (name, version)
@@ -119,17 +121,21 @@ class Workshop:
         return self._build_lock(needs, resolve) if needs else None
 
     def _build_lock(self, needs: Sequence[str], resolve: ResolveBuild) -> PipLock:
+        request = normalise(needs)
+        if request in self._locks:
+            return self._locks[request]
         asks = replace(
             self._question,
             image=f"build requirements of {self._question.image}".strip(),
-            request=normalise(needs),
+            request=request,
             constraints=(),
             inherited=(),
             existing=self._question.existing_build,
             existing_build=None,
             sdists=frozenset(),
         )
-        return resolve(asks)
+        self._locks[request] = resolve(asks)
+        return self._locks[request]
 
     def _learn(self, name: str, version: str, resolve: ResolveBuild) -> _Built:
         path, file, digest = self._fetch(name, version)
@@ -191,9 +197,7 @@ class Workshop:
 
     def _cached(self, result: Digest) -> _Result | None:
         try:
-            found: Mapping[str, list[str]] = json.loads(
-                (self._store.path / "metadata" / result.hex).read_bytes()
-            )
+            found: Mapping[str, list[str]] = json.loads((self._store.path / "metadata" / result.hex).read_bytes())
             return tuple(found["requires"]), tuple(found["build"])
         except (OSError, ValueError, KeyError):
             return None

@@ -45,7 +45,13 @@ def document(wheel: Digest, environment: Environment, interpreter: Digest) -> Js
 
 
 def compiled(
-    store: Store, wheels: Sequence[Source], environment: Environment, interpreter: Digest, root: Path, jobs: int, log: Path
+    store: Store,
+    wheels: Sequence[Source],
+    environment: Environment,
+    interpreter: Digest,
+    root: Path,
+    jobs: int,
+    log: Path,
 ) -> dict[str, Digest]:
     """The zips of these wheels' bytecode, compiling those that the store lacks in one sandbox.
 
@@ -91,22 +97,36 @@ def members(store: Store, digest: Digest) -> dict[str, Member]:
 def _compile(
     store: Store, wheels: Sequence[Source], environment: Environment, root: Path, jobs: int, workspace: Path, log: Path
 ) -> None:
-    order = {"out": "/run/stackbuild/out", "mtime": NEWEST, "jobs": jobs, "wheels": [
-        {
-            "name": str(number),
-            "archive": f"/run/stackbuild/sources/{wheel.digest.hex}",
-            "files": [
-                (path, content.offset, content.packed, content.size, content.method)
-                for path, content in lay(store.source(wheel.digest), wheel.name, wheel.filename, environment, {}).sources
-            ],
-        }
-        for number, wheel in enumerate(wheels)
-    ]}
+    order = {
+        "out": "/run/stackbuild/out",
+        "mtime": NEWEST,
+        "jobs": jobs,
+        "wheels": [
+            {
+                "name": str(number),
+                "archive": f"/run/stackbuild/sources/{wheel.digest.hex}",
+                "files": [
+                    (path, content.offset, content.packed, content.size, content.method)
+                    for path, content in lay(
+                        store.source(wheel.digest), wheel.name, wheel.filename, environment, {}
+                    ).sources
+                ],
+            }
+            for number, wheel in enumerate(wheels)
+        ],
+    }
     for name in ("out", "mount"):
         (workspace / name).mkdir()
     (workspace / "order.json").write_text(json.dumps(order))
     command = Command(
-        argv=(f"/usr/bin/python{environment.python}", "-I", "-S", "-B", "/run/stackbuild/compile.py", "/run/stackbuild/order.json"),
+        argv=(
+            f"/usr/bin/python{environment.python}",
+            "-I",
+            "-S",
+            "-B",
+            "/run/stackbuild/compile.py",
+            "/run/stackbuild/order.json",
+        ),
         env={**ENVIRONMENT, "PYTHONHASHSEED": "0"},
         binds=(
             (str(_PROGRAM), "run/stackbuild/compile.py", True),

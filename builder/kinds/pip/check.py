@@ -85,9 +85,7 @@ def _unreadable(lock: PipLock, path: str) -> Iterator[StackbuildError]:
                 yield StackbuildError("broken lock: not a requirement", where=where, got=value[:100])
 
 
-def _stale(
-    lock: PipLock, request: Sequence[str], constraints: Sequence[str], path: str
-) -> Iterator[StackbuildError]:
+def _stale(lock: PipLock, request: Sequence[str], constraints: Sequence[str], path: str) -> Iterator[StackbuildError]:
     for word, asked, answered in (
         ("asks", requirement.normalise(request), lock.request),
         ("limits", requirement.normalise(constraints), lock.constraints),

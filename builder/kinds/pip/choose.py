@@ -16,7 +16,7 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import Version
 
 from builder.errors import StackbuildError
-from builder.kinds.pip.index import IndexFile, released
+from builder.kinds.pip.page import IndexFile, released
 from builder.kinds.pip.target import tags
 
 
@@ -35,9 +35,7 @@ class Fitting:
     cutoff: datetime | None = None
 
 
-def choose(
-    name: str, version: str, files: Sequence[IndexFile], fitting: Fitting, *, sdist: bool = False
-) -> IndexFile:
+def choose(name: str, version: str, files: Sequence[IndexFile], fitting: Fitting, *, sdist: bool = False) -> IndexFile:
     """The file of `name==version` to pin.
 
     Args:

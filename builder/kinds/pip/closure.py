@@ -66,7 +66,4 @@ def close(
         requires[name] = tuple(sorted(found))
         for item in requires[name]:
             ask(item, name)
-    return {
-        name: Asked(requires=requires[name], via=tuple(sorted(via.get(name, ()))))
-        for name in sorted(requires)
-    }
+    return {name: Asked(requires=requires[name], via=tuple(sorted(via.get(name, ())))) for name in sorted(requires)}

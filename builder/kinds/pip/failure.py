@@ -14,7 +14,8 @@ from builder.errors import Problems, StackbuildError, Unreachable
 from builder.kinds.pip import requirement
 from builder.kinds.pip.check import DIRECT
 from builder.kinds.pip.choose import visible, wheel_tags
-from builder.kinds.pip.index import Indexes, released
+from builder.kinds.pip.index import Indexes
+from builder.kinds.pip.page import released
 from builder.kinds.pip.question import Attempt, NoSolution, PipQuestion, Solution
 from builder.kinds.pip.target import environment
 
@@ -25,9 +26,7 @@ Requires = Callable[[Solution], Sequence[tuple[str, str, str]]]
 """The active requirements of a solution's pins: (name, version, requirement)."""
 
 
-def explain(
-    error: NoSolution, attempt: Attempt, again: Again, requires: Requires, indexes: Indexes
-) -> StackbuildError:
+def explain(error: NoSolution, attempt: Attempt, again: Again, requires: Requires, indexes: Indexes) -> StackbuildError:
     """The best error for a refusal."""
     question = attempt.question
     if question.inherited and (found := _moved_parent(attempt, again, requires)):

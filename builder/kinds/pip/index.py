@@ -1,4 +1,4 @@
-"""The Simple API: which files an index has of a project (PEP 503 in HTML, PEP 691 in JSON, PEP 592, 658, 700).
+"""Indexes by their names: where they are, which files they have of a project (the Simple API, PEP 503 and 691).
 
 A lock names an index only by its name in the stacks manifest. Where that index is, this machine says:
 `STACKBUILD_INDEX_<NAME>`, else the manifest's URL; for the default index else pip's or uv's environment variables,
@@ -10,21 +10,14 @@ registers an internal name on a public index decides what is installed.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from functools import lru_cache
-from html.parser import HTMLParser
+from collections.abc import Mapping
+from dataclasses import replace
 from threading import Lock as Mutex
-from typing import Any
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
-from packaging.version import InvalidVersion, Version
-
-from builder.digest import Digest
-from builder.errors import HostileInput, StackbuildError, Unreachable
+from builder.errors import StackbuildError, Unreachable
+from builder.kinds.pip.page import IndexFile, read_page
 from builder.lock import Pin
 from builder.net import Client, redact
 
@@ -32,37 +25,6 @@ DEFAULT = "pypi"
 """The default index's name in the stacks manifest; a lock leaves it out."""
 
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
-_FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]*")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IndexFile:
-    """One file of a project, as its index tells it.
-
-    Attributes:
-        name: the file name, checked to be only that.
-        url: absolute; http, https, or file where the index itself is a folder.
-        digest: sha256, None where the index names none.
-        size: bytes, None where the index does not say (PEP 503 never does).
-        requires_python: a specifier of versions, "" for any.
-        yanked: PEP 592.
-        uploaded: with time zone; None where the index does not say.
-        metadata: PEP 658: None where no sidecar is offered, "" where it is without a digest, else its sha256.
-    """
-
-    name: str
-    url: str
-    digest: Digest | None = None
-    size: int | None = None
-    requires_python: str = ""
-    yanked: bool = False
-    uploaded: datetime | None = None
-    metadata: str | None = None
-
-    @property
-    def is_wheel(self) -> bool:
-        return self.name.endswith(".whl")
 
 
 class Indexes:
@@ -124,10 +86,9 @@ class Indexes:
         try:
             answered, body = self._client.page(url, headers={"Accept": _ACCEPT})
         except Unreachable as error:
-            raise Unreachable(
-                f"index {index or DEFAULT} has no answer for {project}", got=error.got
-            ) from None
-        return read_page(body.decode("utf-8", "replace"), answered, project)
+            raise Unreachable(f"index {index or DEFAULT} has no answer for {project}", got=error.got) from None
+        found = read_page(body.decode("utf-8", "replace"), answered, project)
+        return tuple(replace(file, url=_with_login(file.url, base)) for file in found) if "@" in base else found
 
     def urls(self, pin: Pin) -> list[str]:
         """Where the pinned file is today; the bytes are judged by the pin's digest, whatever the index says now.
@@ -172,146 +133,10 @@ def default_url(environ: Mapping[str, str]) -> str:
     return str(PyPI.simple_url)
 
 
-def read_page(text: str, url: str, project: str) -> tuple[IndexFile, ...]:
-    """The files on a page; what is no wheel or sdist of that project is left out, as pip does.
-
-    Raises:
-        HostileInput: the page is JSON but not the Simple API's.
-    """
-    rows = _json_rows(text, url) if text.lstrip().startswith("{") else _html_rows(text)
-    found: dict[str, IndexFile] = {}
-    for base, href, name, attributes in rows:
-        file = _file(base, href, name, attributes, url, project)
-        if file is not None:
-            found.setdefault(file.name, file)
-    return tuple(found[name] for name in sorted(found))
-
-
-_Row = tuple[str, str, str, Mapping[str, str | None]]
-"""The page's base or "", href, file name or "", and the anchor's attributes (data-requires-python, …)."""
-
-
-def _html_rows(text: str) -> Iterator[_Row]:
-    reader = _Anchors()
-    reader.feed(text)
-    reader.close()
-    for attributes in reader.found:
-        yield reader.base, attributes["href"] or "", "", attributes
-
-
-class _Anchors(HTMLParser):
-    """Collects the attributes of every `<a href>`, and the page's `<base>`."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[dict[str, str | None]] = []
-        self.base = ""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "a":
-            attributes = dict(attrs)
-            if attributes.get("href"):
-                self.found.append(attributes)
-        elif tag == "base" and not self.base:
-            self.base = dict(attrs).get("href") or ""
-
-
-def _json_rows(text: str, url: str) -> Iterator[_Row]:
-    try:
-        page = json.loads(text)
-        version = str(page["meta"]["api-version"])
-        files: Sequence[Mapping[str, Any]] = page["files"]
-        if version.partition(".")[0] != "1":
-            raise HostileInput(f"unknown Simple API: {redact(url)}", expected="version 1", got=version[:20])
-        for file in files:
-            core = file.get(
-                "core-metadata", file.get("data-dist-info-metadata", file.get("dist-info-metadata"))
-            )
-            yield (
-                "",
-                str(file["url"]),
-                str(file["filename"]),
-                {
-                    "sha256": str(file.get("hashes", {}).get("sha256") or ""),
-                    "size": str(file.get("size") or ""),
-                    "data-requires-python": str(file.get("requires-python") or ""),
-                    "data-yanked": "" if file.get("yanked") else None,
-                    "data-upload-time": str(file.get("upload-time") or ""),
-                    "data-core-metadata": _core(core),
-                },
-            )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise HostileInput(f"not a page of the Simple API: {redact(url)}", got=type(error).__name__) from None
-
-
-def _core(value: object) -> str | None:
-    if isinstance(value, Mapping):
-        return f"sha256={value.get('sha256', '')}"
-    return "true" if value else None
-
-
-def _file(
-    base: str, href: str, name: str, row: Mapping[str, str | None], page: str, project: str
-) -> IndexFile | None:
-    try:
-        # Nearly every link is absolute, and some pages have five thousand.
-        target, _, fragment = _joined(page, base, href).partition("#")
-        parts = urlsplit(target)
-    except ValueError:
-        return None
-    if parts.scheme not in ("http", "https") and not (parts.scheme == "file" and page.startswith("file:")):
-        return None
-    name = name or unquote(parts.path.rpartition("/")[2])
-    if not _FILENAME.fullmatch(name) or released(name, project) is None:
-        return None
-    found = re.search(r"(?:^|&)sha256=([0-9a-fA-F]{64})(?:&|$)", fragment)
-    hexdigest = (row.get("sha256") or (found.group(1) if found else "")).lower()
-    sidecar = row.get("data-core-metadata", row.get("data-dist-info-metadata"))
-    size = row.get("size") or ""
-    return IndexFile(
-        name=name,
-        url=target,
-        digest=Digest("sha256:" + hexdigest) if _SHA256.fullmatch(hexdigest) else None,
-        size=int(size) if size.isdigit() else None,
-        requires_python=row.get("data-requires-python") or "",
-        yanked=row.get("data-yanked") is not None if "sha256" in row else "data-yanked" in row,
-        uploaded=_time(row.get("data-upload-time") or ""),
-        metadata=sidecar.removeprefix("sha256=").removeprefix("true") if sidecar else None,
-    )
-
-
-def _joined(page: str, base: str, href: str) -> str:
-    return href if href.startswith("https://") else urljoin(urljoin(page, base), href)
-
-
-def _time(text: str) -> datetime | None:
-    """PEP 700's upload time; in HTML it is an attribute that uv reads too. A time without zone is none at all."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return found if found.tzinfo else None
-
-
-def released(filename: str, project: str) -> Version | None:
-    """The version that a file name tells; None if it is no wheel or sdist, or another project's (PEP 427, 625)."""
-    if filename.endswith(".whl"):
-        parts = filename[:-4].split("-")
-        name, text = parts[0], parts[1] if len(parts) in (5, 6) else ""
-    else:
-        suffix = next((one for one in (".tar.gz", ".zip") if filename.endswith(one)), None)
-        name, _, text = filename.removesuffix(suffix or filename).rpartition("-")
-    return _version(text.replace("_", "-")) if _canonical(name) == project else None
-
-
-@lru_cache(maxsize=1 << 12)
-def _canonical(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
-@lru_cache(maxsize=1 << 14)
-def _version(text: str) -> Version | None:
-    try:
-        return Version(text)
-    except InvalidVersion:
-        return None
+def _with_login(url: str, base: str) -> str:
+    """The URL of a file with the user info of its index, if it lies on the very same host, as pip does it."""
+    there, here = urlsplit(url), urlsplit(base)
+    login, _, host = here.netloc.rpartition("@")
+    if not login or (there.scheme, there.netloc) != (here.scheme, host):
+        return url
+    return urlunsplit(there._replace(netloc=here.netloc))

@@ -78,9 +78,7 @@ def dumps(lock: PipLock) -> str:
     for pin in lock.pins:
         lines += ["", *_pin_lines(pin)]
     if any(ord(character) < 32 for line in lines for character in line):
-        raise StackbuildError(
-            "a lock's value holds a control character", next_step="relock; report the package"
-        )
+        raise StackbuildError("a lock's value holds a control character", next_step="relock; report the package")
     return "\n".join(lines) + "\n"
 
 
@@ -179,7 +177,7 @@ class _Wrong(Protocol):
 
 
 def _head(lines: Sequence[str], wrong: _Wrong) -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {key: () for key in (*_TARGET, "request", "constraint")}
+    found: dict[str, tuple[str, ...]] = dict.fromkeys((*_TARGET, "request", "constraint"), ())
     for number, line in enumerate(lines, 1):
         key, colon, value = line.removeprefix("# ").partition(": ")
         if number == 1 or line in ("#", _WRITTEN):
@@ -213,11 +211,7 @@ def _pin(start: int, block: Sequence[str], wrong: _Wrong) -> Pin | None:
     if second is None or third is None:
         number = 1 if second is None else 2
         got = block[number] if len(block) > number else "the end of the pin"
-        form = (
-            "    --hash=sha256:<64 hex digits>"
-            if second is None
-            else "    # file: <file name> <size in bytes>"
-        )
+        form = "    --hash=sha256:<64 hex digits>" if second is None else "    # file: <file name> <size in bytes>"
         wrong(
             start + number,
             _strange(got, f"{name} has another line"),

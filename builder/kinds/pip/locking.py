@@ -138,5 +138,3 @@ def native_interpreter(manifest: Manifest, locks: Locks, target: Target) -> inte
     for _, lock in (*inherited_locks(manifest, locks, own, "apt"), ("", locks.read(own, "apt"))):
         pins.update({pin.name: pin for pin in lock.pins} if lock else {})
     return interpreter.find(pins, f"{target.image} for {NATIVE}, on which {target} is built")
-
-

@@ -21,7 +21,7 @@ from typing import Protocol
 
 from builder.digest import Digest
 from builder.errors import HostileInput, Unreachable
-from builder.kinds.pip.index import IndexFile
+from builder.kinds.pip.page import IndexFile
 from builder.net import Client, redact
 from builder.store import Store
 
@@ -157,9 +157,7 @@ def member(archive: zipfile.ZipFile, filename: str) -> str:
         and re.sub(r"[-_.]+", "-", info.filename.split("-")[0]).lower() == name
     ]
     if len(found) != 1:
-        raise HostileInput(
-            f"not a wheel: {filename}", expected="one .dist-info/METADATA", got=f"{len(found)}"
-        )
+        raise HostileInput(f"not a wheel: {filename}", expected="one .dist-info/METADATA", got=f"{len(found)}")
     try:
         with archive.open(found[0]) as stream:
             data = stream.read(_LIMIT + 1)
@@ -172,6 +170,4 @@ def member(archive: zipfile.ZipFile, filename: str) -> str:
 
 def requires_dist(text: str) -> Sequence[str]:
     """The Requires-Dist lines of a METADATA text, in its order."""
-    return [
-        " ".join(str(line).split()) for line in HeaderParser().parsestr(text).get_all("Requires-Dist", [])
-    ]
+    return [" ".join(str(line).split()) for line in HeaderParser().parsestr(text).get_all("Requires-Dist", [])]

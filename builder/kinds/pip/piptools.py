@@ -18,7 +18,8 @@ from pathlib import Path
 
 from builder.errors import StackbuildError
 from builder.kinds.pip.choose import visible
-from builder.kinds.pip.index import DEFAULT, Indexes, released
+from builder.kinds.pip.index import DEFAULT, Indexes
+from builder.kinds.pip.page import released
 from builder.kinds.pip.question import Attempt, NoSolution, PipQuestion, Solution, hostless
 from builder.kinds.pip.target import MACHINES
 from builder.kinds.pip.uv import KEPT, pins
@@ -124,9 +125,7 @@ def _compile(
         words = hostless(done.stderr.decode("utf-8", "replace"), [indexes.url()]).replace(str(folder), ".")
         if done.returncode:
             if any(mark in words for mark in _NO_SOLUTION):
-                raise NoSolution(
-                    question, [line.strip() for line in words.splitlines() if line.strip()][-20:]
-                )
+                raise NoSolution(question, [line.strip() for line in words.splitlines() if line.strip()][-20:])
             raise StackbuildError(
                 f"pip-compile failed: {question.where} (exit {done.returncode})",
                 where=shlex.join([Path(command[0]).name, *command[1:]]),

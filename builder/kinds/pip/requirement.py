@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import lru_cache
 
 from packaging.markers import InvalidMarker, Marker
@@ -137,8 +138,6 @@ def foreign(line: str) -> tuple[Requirement, bool]:
         bare = Requirement(found.group(1) if found else "invalid")
         tail = line.partition(";")[2]
         if tail:
-            try:
+            with suppress(InvalidMarker):
                 bare.marker = Marker(tail)
-            except InvalidMarker:
-                pass
         return bare, True

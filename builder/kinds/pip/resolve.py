@@ -25,9 +25,10 @@ from builder.kinds.pip.check import problems
 from builder.kinds.pip.choose import choose, fits
 from builder.kinds.pip.closure import Asked, close
 from builder.kinds.pip.failure import direct_conflicts, explain
-from builder.kinds.pip.index import IndexFile, Indexes
+from builder.kinds.pip.index import Indexes
 from builder.kinds.pip.lockfile import PipLock
 from builder.kinds.pip.metadata import read, requires_dist
+from builder.kinds.pip.page import IndexFile
 from builder.kinds.pip.question import Attempt, NoSolution, PipQuestion, Solution
 from builder.kinds.pip.requirement import name as name_of
 from builder.kinds.pip.requirement import normalise
@@ -129,9 +130,7 @@ def _resolve(question: PipQuestion, means: Means) -> tuple[PipLock, PipLock | No
         found = _found(question, solution, build, means)
         lock = _lock(question, _asked(question, found, build, means), tuple(found.values()))
         raise_all(
-            problems(
-                lock, question.inherited, question.request, "the new lock", constraints=question.constraints
-            )
+            problems(lock, question.inherited, question.request, "the new lock", constraints=question.constraints)
         )
         return lock, build.lock(lock, lambda asks: _resolve(asks, means)[0])
 
@@ -179,9 +178,7 @@ def _solve(attempt: Attempt, build: built.Workshop, means: Means) -> tuple[Solut
         raise explain(error, attempt, again, requires, means.indexes) from None
 
 
-def _found(
-    question: PipQuestion, solution: Solution, build: built.Workshop, means: Means
-) -> Mapping[str, _Found]:
+def _found(question: PipQuestion, solution: Solution, build: built.Workshop, means: Means) -> Mapping[str, _Found]:
     """The file of each pin that is not inherited, with its requirements; problems of all are reported together."""
     own = [(name, version) for name, version in solution if name not in question.pinned]
 
@@ -203,15 +200,11 @@ def _one(question: PipQuestion, name: str, version: str, build: built.Workshop, 
     if kept is not None and (means.store.path / "metadata" / kept.digest.hex).exists():
         file = IndexFile(name=kept.filename, url="", digest=kept.digest, size=kept.size)
     elif kept is not None:
-        file = IndexFile(
-            name=kept.filename, url=means.indexes.urls(kept)[0], digest=kept.digest, size=kept.size
-        )
+        file = IndexFile(name=kept.filename, url=means.indexes.urls(kept)[0], digest=kept.digest, size=kept.size)
     else:
         files = means.indexes.files(name, source)
         file = choose(name, version, files, question.fitting(name), sdist=name in question.sdists)
-    digest, size = (
-        (file.digest, file.size) if file.digest else built.download(file, means.client, means.store)
-    )
+    digest, size = (file.digest, file.size) if file.digest else built.download(file, means.client, means.store)
     if file.is_wheel:
         text, known = read(replace(file, size=size), digest, means.client, means.store)
         lines = requires_dist(text)

@@ -29,8 +29,8 @@ from packaging.requirements import Requirement
 from builder.digest import Digest
 from builder.errors import HostileInput
 from builder.kinds.pip.choose import Fitting, fits, visible
-from builder.kinds.pip.index import IndexFile, released
 from builder.kinds.pip.lockfile import PipLock
+from builder.kinds.pip.page import IndexFile, released
 
 LEGACY = ("setuptools>=40.8.0", "wheel")
 """What an archive without `[build-system] requires` is built with (PEP 517, and pip)."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import tarfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version as library_version
 from pathlib import Path
 from typing import Any, cast
@@ -80,9 +80,7 @@ def perform(action: Action, workshop: Workshop) -> Result:
         version=options["python"], pins=tuple(action.sources[f"python:{name}"] for name in options["interpreter_pins"])
     )
     requirements = [(action.sources[f"build:{name}"].digest, filename) for name, filename in options["requirements"]]
-    return build(
-        workshop.store, action.sources["sdist"], requirements, native, jobs=workshop.jobs, log=workshop.log
-    )
+    return build(workshop.store, action.sources["sdist"], requirements, native, jobs=workshop.jobs, log=workshop.log)
 
 
 def build(

@@ -78,16 +78,12 @@ def uv_platform(platform: str, glibc: str) -> str:
     level = _glibc_minor(glibc)
     known = [one for one in _UV_KNOWS if one <= level]
     if not known:
-        raise StackbuildError(
-            f"glibc {glibc} is older than manylinux2014", expected="2.17 or newer", got=glibc
-        )
+        raise StackbuildError(f"glibc {glibc} is older than manylinux2014", expected="2.17 or newer", got=glibc)
     return f"{machine(platform)}-manylinux_2_{known[-1]}"
 
 
 def _glibc_minor(glibc: str) -> int:
     major, _, minor = glibc.partition(".")
     if major != "2" or not minor.isdigit():
-        raise StackbuildError(
-            f"not a version of glibc: {glibc}", expected="2.<number>, as ldd --version prints it"
-        )
+        raise StackbuildError(f"not a version of glibc: {glibc}", expected="2.<number>, as ldd --version prints it")
     return int(minor)

@@ -113,9 +113,7 @@ def _environment(
     attempt: Attempt, indexes: Indexes, store: Store, environ: Mapping[str, str]
 ) -> tuple[dict[str, str], list[str]]:
     """The environment of uv, and what in it must never be printed. Credentials travel here, never in a file."""
-    found = {
-        name: value for name, value in environ.items() if KEPT.fullmatch(name) or _UV_KEPT.fullmatch(name)
-    }
+    found = {name: value for name, value in environ.items() if KEPT.fullmatch(name) or _UV_KEPT.fullmatch(name)}
     bundle = found.pop("REQUESTS_CA_BUNDLE", "") or found.pop("CURL_CA_BUNDLE", "")
     if bundle:
         found.setdefault("SSL_CERT_FILE", bundle)
@@ -167,8 +165,6 @@ def pins(text: str) -> Solution:
             continue
         pinned = _PINNED.fullmatch(line.strip())
         if pinned is None:
-            raise StackbuildError(
-                "the resolver answered with what no lock can hold", got=hostless(line.strip())
-            )
+            raise StackbuildError("the resolver answered with what no lock can hold", got=hostless(line.strip()))
         found[re.sub(r"[-_.]+", "-", pinned.group(1)).lower()] = pinned.group(2)
     return tuple(sorted(found.items()))

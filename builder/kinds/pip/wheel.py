@@ -202,9 +202,7 @@ class _Destination(WheelDestination):
     entries: dict[str, Entry] = field(default_factory=dict)
     sources: list[tuple[str, Member]] = field(default_factory=list)
 
-    def write_file(
-        self, scheme: Scheme, path: str | Path, stream: BinaryIO, is_executable: bool
-    ) -> RecordEntry:
+    def write_file(self, scheme: Scheme, path: str | Path, stream: BinaryIO, is_executable: bool) -> RecordEntry:
         relative = safe(str(path), self.filename)
         folder = self.environment.folder(scheme, self.filename.split("-")[0])
         mode = PROGRAM_MODE if is_executable else FILE_MODE
@@ -231,9 +229,7 @@ class _Destination(WheelDestination):
         self._add(Entry(f"{folder}/{filename}", "file", PROGRAM_MODE, content=Bytes(data), owner=self.name))
         return RecordEntry(filename, None, len(data))
 
-    def finalize_installation(
-        self, scheme: Scheme, record_file_path: str, records: object
-    ) -> None:
+    def finalize_installation(self, scheme: Scheme, record_file_path: str, records: object) -> None:
         """RECORD as installed: every path relative to site-packages, sorted (PEP 376)."""
         record = f"{self.environment.site}/{safe(record_file_path, self.filename)}"
         rows = []
@@ -293,8 +289,6 @@ def _inflated(member: Member, limit: int = 64 << 20) -> bytes:
     Raises:
         HostileInput: it is larger than `limit`, or not what the directory and RECORD say.
     """
-
-
 
     if member.size > limit:
         raise HostileInput(f"too large for a script: {member.name}")

@@ -89,7 +89,7 @@ class FakeArchive:
 
 
 class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *args: object) -> None:
         pass
 
 
@@ -106,9 +106,7 @@ def universe() -> Callable[..., Universe]:
 @pytest.fixture(scope="session")
 def keys() -> tuple[pysequoia.Tsk, pysequoia.Tsk]:
     """A trusted key and one that is not."""
-    return pysequoia.Tsk.generate("Archive <a@example.org>"), pysequoia.Tsk.generate(
-        "Foreign <f@example.org>"
-    )
+    return pysequoia.Tsk.generate("Archive <a@example.org>"), pysequoia.Tsk.generate("Foreign <f@example.org>")
 
 
 @pytest.fixture

@@ -31,9 +31,7 @@ def test_good(fake: Any, archive: Archive, means: Means, stanza: Stanza) -> None
     assert read(means, archive, CUTOFF) == ["aa", "bb"]
 
 
-def test_second_run_needs_only_the_inrelease(
-    fake: Any, archive: Archive, means: Means, stanza: Stanza
-) -> None:
+def test_second_run_needs_only_the_inrelease(fake: Any, archive: Archive, means: Means, stanza: Stanza) -> None:
     fake.publish("test", stanza("aa"))
     assert read(means, archive) == ["aa"]
     shutil.rmtree(fake.folder / "dists/test/main")
@@ -61,9 +59,7 @@ def test_mirror_in_the_middle_of_an_update(fake: Any, archive: Archive, means: M
     assert read(means, archive) == ["aa"]
 
 
-def test_packages_of_architecture_all_apart(
-    fake: Any, archive: Archive, means: Means, stanza: Stanza
-) -> None:
+def test_packages_of_architecture_all_apart(fake: Any, archive: Archive, means: Means, stanza: Stanza) -> None:
     files = fake.packages("test", stanza("aa")) | fake.packages("test", stanza("doc"), arch="all")
     fake.write("dists/test/InRelease", fake.sign(fake.release(files, Architectures="all amd64")))
     assert read(means, archive) == ["aa", "doc"]
@@ -97,9 +93,7 @@ def test_foreign_key(fake: Any, archive: Archive, means: Means, stanza: Stanza) 
         read(means, archive)
 
 
-def test_text_appended_outside_of_the_signature(
-    fake: Any, archive: Archive, means: Means, stanza: Stanza
-) -> None:
+def test_text_appended_outside_of_the_signature(fake: Any, archive: Archive, means: Means, stanza: Stanza) -> None:
     fake.publish("test", stanza("aa"))
     path = fake.folder / "dists/test/InRelease"
     path.write_bytes(path.read_bytes() + b"SHA256:\n")

@@ -34,9 +34,7 @@ def told(lock: Lock, asked: tuple[str, ...], *inherited: tuple[str, Lock]) -> li
 
 def test_sound(locked: Locked, stanza) -> None:  # type: ignore[no-untyped-def]
     base = locked(stanza("libc6"), stanza("mawk", Provides="awk"))
-    lock = locked(
-        stanza("aa", "2", Depends="awk, libc6, bb:any | cc"), stanza("cc"), request=("aa==2", "libc6")
-    )
+    lock = locked(stanza("aa", "2", Depends="awk, libc6, bb:any | cc"), stanza("cc"), request=("aa==2", "libc6"))
     assert told(lock, ("aa==2", "libc6"), ("base", base)) == []
 
 

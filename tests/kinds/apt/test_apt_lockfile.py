@@ -33,9 +33,7 @@ def pin(name: str, version: str = "1.0-1", **fields: str) -> Pin:
     )
 
 
-LOCK = Lock(
-    request=("curl", "vim==2:9.0"), pins=(pin("curl", Depends="libc6 (>= 2.34)"), pin("vim", "2:9.0"))
-)
+LOCK = Lock(request=("curl", "vim==2:9.0"), pins=(pin("curl", Depends="libc6 (>= 2.34)"), pin("vim", "2:9.0")))
 
 GOLDEN = f"""\
 # Debian packages that this image adds to its parent.
@@ -108,9 +106,7 @@ PINS = st.builds(
     st.sampled_from(HEADER.suites),
 )
 LOCKS = st.builds(
-    lambda request, pins: Lock(
-        request=tuple(sorted(request)), pins=tuple(sorted(pins, key=lambda one: one.name))
-    ),
+    lambda request, pins: Lock(request=tuple(sorted(request)), pins=tuple(sorted(pins, key=lambda one: one.name))),
     st.sets(NAME, max_size=5),
     st.lists(PINS, max_size=5, unique_by=lambda one: one.name),
 )
@@ -160,9 +156,7 @@ def test_cut_off_or_padded(text: str) -> None:
 
 
 def test_merge_conflict_is_called_by_its_name() -> None:
-    text = GOLDEN.replace(
-        "Version: 2:9.0", "<<<<<<< HEAD\nVersion: 2:9.0\n=======\nVersion: 2:9.1\n>>>>>>> bump"
-    )
+    text = GOLDEN.replace("Version: 2:9.0", "<<<<<<< HEAD\nVersion: 2:9.0\n=======\nVersion: 2:9.1\n>>>>>>> bump")
     with pytest.raises(StackbuildError, match="merge conflicts") as caught:
         lockfile.loads(text, "x")
     assert caught.value.where == "x:24"
@@ -195,9 +189,7 @@ def test_line_of_a_field() -> None:
 
 
 def test_reading_is_quick_and_imports_little() -> None:
-    pins = tuple(
-        pin(f"package-{n:03}", Depends="libc6 (>= 2.34), " * 20 + "x", Provides="y") for n in range(233)
-    )
+    pins = tuple(pin(f"package-{n:03}", Depends="libc6 (>= 2.34), " * 20 + "x", Provides="y") for n in range(233))
     text = lockfile.dumps(Lock(request=(), pins=pins), HEADER)
     best = min(_seconds(text) for _ in range(5))
     assert best < 0.010

@@ -57,9 +57,7 @@ def means(tmp_path_factory: pytest.TempPathFactory) -> Means:
     """The host's own mirrors, a store of this module, today's clock."""
     folder = tmp_path_factory.mktemp("real")
     host = places.read_host(os.environ)
-    return Means(
-        client=Client(), store=Store.open(folder / "store"), host=host, folder=folder, now=datetime.now(UTC)
-    )
+    return Means(client=Client(), store=Store.open(folder / "store"), host=host, folder=folder, now=datetime.now(UTC))
 
 
 @pytest.fixture(scope="module")
@@ -109,9 +107,7 @@ def apt(means: Means, tmp_path: Path, needed: Needed) -> Callable[..., set[str]]
         (tmp_path / "status").write_text(status)
         command = ["apt-get", "-s", "--no-install-recommends", "install", *names]
         done = subprocess.run(command, env=environ, check=True, capture_output=True, text=True)
-        return {
-            f"{name}={version}" for name, version in re.findall(r"^Inst (\S+) \((\S+) ", done.stdout, re.M)
-        }
+        return {f"{name}={version}" for name, version in re.findall(r"^Inst (\S+) \((\S+) ", done.stdout, re.M)}
 
     return install
 

@@ -6,7 +6,7 @@ import pytest
 
 from builder.errors import HostileInput
 from builder.kinds.apt import release
-from builder.kinds.apt.release import TooNew
+from builder.kinds.apt.release import TooNewError
 
 HEX = "ab" * 32
 TEXT = f"""\
@@ -68,7 +68,7 @@ def test_asked_by_codename_or_suite_and_by_nothing_else() -> None:
 def test_newer_than_the_cutoff() -> None:
     release.refuse_untimely(parsed(), cutoff=day(19), now=day(20), where="here")
     release.refuse_untimely(parsed(), cutoff=None, now=day(20), where="here")
-    with pytest.raises(TooNew) as caught:
+    with pytest.raises(TooNewError) as caught:
         release.refuse_untimely(parsed(), cutoff=day(1), now=day(20), where="here")
     assert "2026-11-01" in caught.value.expected and "2026-11-18" in caught.value.got
 

@@ -61,9 +61,7 @@ def test_again_gives_the_same_lock(fake: Any, stanza: Stanza, ask: Callable[...,
     assert ask("aa", existing=lock) == lock
 
 
-def test_new_packages_do_not_change_who_brought_the_old(
-    fake: Any, stanza: Stanza, ask: Callable[..., Lock]
-) -> None:
+def test_new_packages_do_not_change_who_brought_the_old(fake: Any, stanza: Stanza, ask: Callable[..., Lock]) -> None:
     fake.publish("test", stanza("aa", Depends="lib"), stanza("mm", Depends="lib"), stanza("lib"))
     lock = ask("mm")
     assert shown(ask("aa", "mm"))[1] == "lib=1 via aa"

@@ -19,9 +19,7 @@ Stanza = Callable[..., str]
 
 def answer(universe: Universe, *asked: str, **options: object) -> Solution:
     pairs = (item.partition("==")[::2] for item in asked)
-    atoms = tuple(
-        Atom(name=name, operator="=" if version else "", version=version) for name, version in pairs
-    )
+    atoms = tuple(Atom(name=name, operator="=" if version else "", version=version) for name, version in pairs)
     return solve.solve(replace(Problem(universe=universe, requests=atoms), **options))  # type: ignore[arg-type]
 
 
@@ -34,9 +32,7 @@ def inherited(universe: Universe, *names: str) -> tuple[object, ...]:
 
 
 def test_dependencies_of_dependencies(stanza: Stanza, universe: Callable[..., Universe]) -> None:
-    found = answer(
-        universe(stanza("a", Depends="b"), stanza("b", Pre_Depends="c"), stanza("c"), stanza("d")), "a"
-    )
+    found = answer(universe(stanza("a", Depends="b"), stanza("b", Pre_Depends="c"), stanza("c"), stanza("d")), "a")
     assert [one.name for one in found.packages] == ["a", "b", "c"]
     assert found.via == {"a": "stacks.toml", "b": "a", "c": "b"}
 
@@ -48,16 +44,12 @@ def test_first_alternative_unless_another_is_there(stanza: Stanza, universe: Cal
     assert names(toy, "a", inherited=inherited(toy, "y")) == ["a=1"]
 
 
-def test_alternative_that_cannot_be_installed_is_passed_over(
-    stanza: Stanza, universe: Callable[..., Universe]
-) -> None:
+def test_alternative_that_cannot_be_installed_is_passed_over(stanza: Stanza, universe: Callable[..., Universe]) -> None:
     toy = universe(stanza("a", Depends="x | y"), stanza("x", Depends="missing"), stanza("y"))
     assert names(toy, "a") == ["a=1", "y=1"]
 
 
-def test_virtual_package_by_priority_then_last_in_the_index(
-    stanza: Stanza, universe: Callable[..., Universe]
-) -> None:
+def test_virtual_package_by_priority_then_last_in_the_index(stanza: Stanza, universe: Callable[..., Universe]) -> None:
     toy = universe(
         stanza("a", Depends="mta"),
         stanza("exim", Provides="mta", Priority="optional"),
@@ -86,6 +78,14 @@ def test_any_needs_multi_arch_allowed(stanza: Stanza, universe: Callable[..., Un
         names(universe(stanza("a", Depends="py:any"), stanza("py")), "a")
 
 
+def test_other_architectures_are_not_meant(stanza: Stanza, universe: Callable[..., Universe]) -> None:
+    """`libc6-i386 Conflicts: libc6-x32:i386` kept amd64's libc6-x32 out, so gcc-multilib had no solution."""
+    toy = universe(stanza("a", Conflicts="x32:i386", Depends="x32:amd64"), stanza("x32"))
+    assert names(toy, "a", "x32") == ["a=1", "x32=1"]
+    with pytest.raises(StackbuildError, match="a 1 needs x32:i386"):
+        names(universe(stanza("a", Depends="x32:i386"), stanza("x32")), "a")
+
+
 def test_essential_packages_of_a_root(stanza: Stanza, universe: Callable[..., Universe]) -> None:
     toy = universe(stanza("bash", Essential="yes", Depends="libc"), stanza("libc"), stanza("curl"))
     found = answer(toy, "curl", root=True)
@@ -106,9 +106,7 @@ def test_conflict_sends_the_search_back(stanza: Stanza, universe: Callable[..., 
 
 
 def test_breaks_of_an_older_version_only(stanza: Stanza, universe: Callable[..., Universe]) -> None:
-    toy = universe(
-        stanza("a", Depends="b, c"), stanza("b", Breaks="c (<< 2)"), stanza("c", "1"), stanza("c", "2")
-    )
+    toy = universe(stanza("a", Depends="b, c"), stanza("b", Breaks="c (<< 2)"), stanza("c", "1"), stanza("c", "2"))
     assert names(toy, "a") == ["a=1", "b=1", "c=2"]
 
 
@@ -221,9 +219,7 @@ def test_request_of_another_version_than_inherited(stanza: Stanza, universe: Cal
 
 
 def test_inherited_provides_and_conflicts_count(stanza: Stanza, universe: Callable[..., Universe]) -> None:
-    toy = universe(
-        stanza("mawk", Provides="awk", Conflicts="gawk"), stanza("a", Depends="awk"), stanza("gawk")
-    )
+    toy = universe(stanza("mawk", Provides="awk", Conflicts="gawk"), stanza("a", Depends="awk"), stanza("gawk"))
     above = inherited(toy, "mawk")
     assert names(toy, "a", inherited=above) == ["a=1"]
     with pytest.raises(StackbuildError, match="conflict"):

@@ -28,4 +28,5 @@ def test_providers_and_essential(stanza, universe) -> None:  # type: ignore[no-u
     assert found.providers("awk") == ("mawk", "gawk")
     assert found.providers("other") == ("gawk",)
     assert found.essential() == ["bash"]
+    assert found.position("mawk") < found.position("gawk")
     assert "awk" not in found and found.versions("awk") == ()

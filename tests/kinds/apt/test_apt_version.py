@@ -35,9 +35,7 @@ def test_known_pairs(earlier: str, later: str) -> None:
     assert not version.holds(earlier, ">=", later)
 
 
-@pytest.mark.parametrize(
-    ("one", "other"), [("1.0", "0:1.0"), ("1.0", "1.0-0"), ("1.00", "1.0"), ("1.", "1.0")]
-)
+@pytest.mark.parametrize(("one", "other"), [("1.0", "0:1.0"), ("1.0", "1.0-0"), ("1.00", "1.0"), ("1.", "1.0")])
 def test_equal_though_written_apart(one: str, other: str) -> None:
     assert version.key(one) == version.key(other)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import html
 import io
@@ -57,13 +58,15 @@ def sdist_bytes(name: str, version: str, files: dict[str, str]) -> bytes:
 
 @dataclass
 class Loopback:
-    """What the index serves. `json`: PEP 691 instead of 503; `ranges`: whether the server does them."""
+    """What the index serves. `json`: PEP 691 instead of 503; `ranges`: whether the server does them;
+    `login`: user:password that it wants."""
 
     url: str = ""
     json: bool = False
+    login: str = ""
     ranges: bool = True
     projects: dict[str, dict[str, dict[str, object]]] = field(default_factory=dict)
-    bytes: dict[str, bytes] = field(default_factory=dict)
+    content: dict[str, bytes] = field(default_factory=dict)
     pages: dict[str, str] = field(default_factory=dict)
     asked: list[tuple[str, str, str]] = field(default_factory=list)
 
@@ -85,11 +88,11 @@ class Loopback:
         facts.setdefault("uploaded", EARLY)
         facts["sha256"] = hashlib.sha256(data).hexdigest()
         self.projects.setdefault(name, {})[filename] = facts
-        self.bytes[f"/files/{filename}"] = data
+        self.content[f"/files/{filename}"] = data
         if facts.get("sidecar"):
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 member = next(one for one in archive.namelist() if one.endswith("/METADATA"))
-                self.bytes[f"/files/{filename}.metadata"] = archive.read(member)
+                self.content[f"/files/{filename}.metadata"] = archive.read(member)
 
     def page(self, project: str) -> tuple[str, str] | None:
         if project in self.pages:
@@ -112,7 +115,7 @@ class Loopback:
             "filename": name,
             "url": f"../../files/{name}",
             "hashes": {"sha256": facts["sha256"]} if facts.get("digest", True) else {},
-            "size": len(self.bytes[f"/files/{name}"]),
+            "size": len(self.content[f"/files/{name}"]),
             "upload-time": facts["uploaded"],
             "yanked": facts.get("yanked", False),
             "requires-python": facts.get("requires_python"),
@@ -140,7 +143,7 @@ class Loopback:
         if project := re.fullmatch(r"/simple/([^/]+)/", path):
             page = self.page(project.group(1))
             return (200, page[0], page[1].encode(), {}) if page else (404, "text/plain", b"", {})
-        data = self.bytes.get(path)
+        data = self.content.get(path)
         if data is None:
             return 404, "text/plain", b"", {}
         span = re.fullmatch(r"bytes=(\d*)-(\d*)", wanted)
@@ -148,7 +151,12 @@ class Loopback:
             first, last = span.groups()
             start = int(first) if first else max(0, len(data) - int(last))
             end = min(len(data), int(last) + 1 if first and last else len(data))
-            return 206, "application/zip", data[start:end], {"Content-Range": f"bytes {start}-{end - 1}/{len(data)}"}
+            return (
+                206,
+                "application/zip",
+                data[start:end],
+                {"Content-Range": f"bytes {start}-{end - 1}/{len(data)}"},
+            )
         return 200, "application/zip", data, {}
 
 
@@ -157,7 +165,11 @@ def _handler(index: Loopback) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def _serve(self) -> None:
-            status, kind, body, headers = index.answer(self.command, self.path, self.headers.get("Range", ""))
+            sent = self.headers.get("Authorization", "").removeprefix("Basic ")
+            if index.login and base64.b64decode(sent).decode() != index.login:
+                status, kind, body, headers = 401, "text/plain", b"", {"WWW-Authenticate": "Basic realm=x"}
+            else:
+                status, kind, body, headers = index.answer(self.command, self.path, self.headers.get("Range", ""))
             self.send_response(status)
             for name, value in {"Content-Type": kind, "Content-Length": str(len(body)), **headers}.items():
                 self.send_header(name, value)
@@ -167,7 +179,7 @@ def _handler(index: Loopback) -> type[BaseHTTPRequestHandler]:
 
         do_GET = do_HEAD = _serve  # noqa: N815
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, form: str, *args: object) -> None:
             pass
 
     return Handler
@@ -191,6 +203,11 @@ def new_index() -> Iterator[Callable[[], Loopback]]:
     for server in servers:
         server.shutdown()
         server.server_close()
+
+
+@pytest.fixture
+def make_wheel() -> Callable[..., bytes]:
+    return wheel_bytes
 
 
 @pytest.fixture

@@ -39,7 +39,9 @@ def lock(request: tuple[str, ...], *pins: Pin, constraints: tuple[str, ...] = ()
 
 
 PARENT = lock(("numpy",), pin("numpy", "2.3.5"), pin("six", "1.17.0", via=("numpy",)))
-GOOD = lock(("pandas==3.0.3",), pin("pandas", "3.0.3", "numpy>=1.26", "tzdata"), pin("tzdata", "2026.1", via=("pandas",)))
+GOOD = lock(
+    ("pandas==3.0.3",), pin("pandas", "3.0.3", "numpy>=1.26", "tzdata"), pin("tzdata", "2026.1", via=("pandas",))
+)
 
 
 def told(found: list[StackbuildError]) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from builder.digest import Digest
 from builder.errors import HostileInput, StackbuildError, Unreachable
-from builder.kinds.pip.index import Indexes, default_url, read_page
+from builder.kinds.pip.index import Indexes, default_url
+from builder.kinds.pip.page import read_page
 from builder.lock import Pin
 from builder.net import Client
 
@@ -23,7 +25,7 @@ def indexes(url: str) -> Indexes:
 
 
 @pytest.mark.parametrize("kind", ["html", "json"])
-def test_both_forms_say_the_same(kind: str, index) -> None:  # type: ignore[no-untyped-def]
+def test_both_forms_say_the_same(kind: str, index: Any) -> None:
     index.json = kind == "json"
     data = index.wheel("tiny", "1.0", "six", requires_python=">=3.8", sidecar=True)
     index.sdist("tiny", "1.0", yanked=True, uploaded="2026-02-03T04:05:06.789Z")
@@ -44,7 +46,7 @@ def test_both_forms_say_the_same(kind: str, index) -> None:  # type: ignore[no-u
     assert archive.uploaded == datetime(2026, 2, 3, 4, 5, 6, 789000, UTC)
 
 
-def test_a_page_is_asked_for_once(index) -> None:  # type: ignore[no-untyped-def]
+def test_a_page_is_asked_for_once(index: Any) -> None:
     index.wheel("tiny", "1.0")
     one = indexes(index.url)
     assert one.files("tiny") == one.files("tiny")
@@ -88,7 +90,9 @@ def test_hostile_names_in_json_are_left_out(name: str) -> None:
     assert read_page(json.dumps(page), PAGE, "tiny") == ()
 
 
-@pytest.mark.parametrize("text", ["{", "{}", '{"meta": {"api-version": "2.0"}, "files": []}', '{"meta": 1, "files": 2}'])
+@pytest.mark.parametrize(
+    "text", ["{", "{}", '{"meta": {"api-version": "2.0"}, "files": []}', '{"meta": 1, "files": 2}']
+)
 def test_json_that_is_no_page(text: str) -> None:
     with pytest.raises(HostileInput):
         read_page(text, PAGE, "tiny")
@@ -100,30 +104,33 @@ def test_the_first_of_two_equal_names_counts() -> None:
 
 
 def test_odd_spellings_are_the_same_project() -> None:
-    text = '<a href="https://h/Ruamel.Yaml_X-1.0-py3-none-any.whl"></a><a href="https://h/ruamel.yaml.x-1.0.tar.gz"></a>'
+    text = (
+        '<a href="https://h/Ruamel.Yaml_X-1.0-py3-none-any.whl"></a><a href="https://h/ruamel.yaml.x-1.0.tar.gz"></a>'
+    )
     assert len(read_page(text, PAGE, "ruamel-yaml-x")) == 2
 
 
-def test_a_pin_finds_its_url_by_name(index) -> None:  # type: ignore[no-untyped-def]
+def test_a_pin_finds_its_url_by_name(index: Any) -> None:
     data = index.wheel("tiny", "1.0")
-    pin = Pin(
-        name="tiny", version="1.0", filename="tiny-1.0-py3-none-any.whl", digest=Digest.of(data), size=len(data)
-    )
+    pin = Pin(name="tiny", version="1.0", filename="tiny-1.0-py3-none-any.whl", digest=Digest.of(data), size=len(data))
     one = indexes(index.url)
     assert one.urls(pin) == [index.url.removesuffix("/simple") + "/files/tiny-1.0-py3-none-any.whl"]
     index.projects["tiny"].clear()
-    with pytest.raises(Unreachable, match="no longer has tiny-1.0"):
+    with pytest.raises(Unreachable, match=r"no longer has tiny-1.0"):
         indexes(index.url).urls(pin)
 
 
-def test_an_unknown_project_names_the_index(index) -> None:  # type: ignore[no-untyped-def]
+def test_an_unknown_project_names_the_index(index: Any) -> None:
     with pytest.raises(Unreachable, match="index pypi has no answer for nothing") as caught:
         indexes(index.url).files("nothing")
     assert caught.value.got == "HTTP 404"
 
 
 def test_where_indexes_are() -> None:
-    environ = {"UV_DEFAULT_INDEX": "mine=https://u:secret@two.example/simple/", "STACKBUILD_INDEX_TORCH_CPU": "https://e"}
+    environ = {
+        "UV_DEFAULT_INDEX": "mine=https://u:secret@two.example/simple/",
+        "STACKBUILD_INDEX_TORCH_CPU": "https://e",
+    }
     found = Indexes(Client(), {"torch-cpu": "https://manifest", "plain": "https://plain/"}, environ)
     assert found.url() == found.url("pypi") == "https://u:secret@two.example/simple"
     assert found.url("torch-cpu") == "https://e"

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,6 +17,7 @@ from builder.digest import Digest
 from builder.errors import StackbuildError
 from builder.kinds.pip.lockfile import PipLock, dumps, loads, pin_line, request_line
 from builder.lock import Pin
+from builder.store import Store
 
 NAMES = st.from_regex(r"[a-z0-9]{1,5}(-[a-z0-9]{1,4}){0,2}", fullmatch=True)
 VERSIONS = st.from_regex(r"[0-9]{1,3}(\.[0-9]{1,3}){0,3}(rc[0-9])?(\+cpu)?", fullmatch=True)
@@ -34,8 +36,8 @@ def pin(name: str, version: str, *requires: str, via: tuple[str, ...] = ("stacks
     )
 
 
-def lock(*pins: Pin, request: tuple[str, ...] = ("a==1",), **more: str) -> PipLock:
-    return PipLock(request=request, pins=pins, **{"python": "3.11.2", "platform": "linux/amd64", "glibc": "2.36"} | more)  # type: ignore[arg-type]
+def lock(*pins: Pin, request: tuple[str, ...] = ("a==1",)) -> PipLock:
+    return PipLock(request=request, pins=pins, python="3.11.2", platform="linux/amd64", glibc="2.36")
 
 
 @st.composite
@@ -126,7 +128,12 @@ GOOD = dumps(lock(pin("a", "1", "b>=1"), pin("b", "2", via=("a",)), pin("b-c", "
         ("# file: a-1-py3-none-any.whl 1000", "# file: a-1-py3-none-any.whl", 13, "a has another line"),
         ("    # requires: b>=1", "    # required: b>=1", 14, "unknown line at a"),
         ("    # requires: b>=1", "    --hash=sha256:12", 14, "unknown line at a"),
-        ("    # via a\n", "    # via a\n    # via a\n", 17, "`via` lines of b are not sorted, or one is there twice"),
+        (
+            "    # via a\n",
+            "    # via a\n    # via a\n",
+            17,
+            "`via` lines of b are not sorted, or one is there twice",
+        ),
         ("# python: 3.11.2\n", "", 1, "does not name its python"),
         ("# python: 3.11.2", "# python: 3.11.2\n# python: 3.11.3", 4, "names python twice"),
         ("# glibc: 2.36", "# musl: 1", 5, "unknown line in the header: # musl: 1"),
@@ -189,7 +196,11 @@ def merged(tmp_path: Path, base: str, ours: str, theirs: str) -> tuple[int, str]
     for name, text in (("base", base), ("ours", ours), ("theirs", theirs)):
         (tmp_path / name).write_text(text)
     done = subprocess.run(
-        ["git", "merge-file", "-p", "ours", "base", "theirs"], cwd=tmp_path, capture_output=True, text=True, check=False
+        ["git", "merge-file", "-p", "ours", "base", "theirs"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return done.returncode, done.stdout
 
@@ -236,7 +247,9 @@ def test_loading_is_fast_and_imports_little() -> None:
 
 
 @pytest.mark.parametrize("tool", ["pip", "uv"])
-def test_the_real_installers_read_it(tool: str, tmp_path: Path, store, index, environ) -> None:  # type: ignore[no-untyped-def]
+def test_the_real_installers_read_it(
+    tool: str, tmp_path: Path, store: Store, index: Any, environ: dict[str, str]
+) -> None:
     """`--require-hashes` accepts the right file and refuses a changed digest."""
     import hashlib
 
@@ -253,7 +266,15 @@ def test_the_real_installers_read_it(tool: str, tmp_path: Path, store, index, en
         path = tmp_path / f"{number}.txt"
         path.write_text(dumps(lock(one_pin)))
         done = subprocess.run(
-            [*program, "--require-hashes", "--no-deps", "--target", str(tmp_path / f"to{number}"), "-r", str(path)],
+            [
+                *program,
+                "--require-hashes",
+                "--no-deps",
+                "--target",
+                str(tmp_path / f"to{number}"),
+                "-r",
+                str(path),
+            ],
             env={**environ, **more},
             capture_output=True,
             text=True,

@@ -46,7 +46,11 @@ def test_a_parent_and_its_child(platform: str, real_index: str, shared: Store, t
 
     def build_wheel(question: SdistQuestion) -> BuiltWheel:
         asked.append(question)
-        requires = ["urllib3<2.7,>=1.15" if question.version == "never" else "urllib3>=1.15", "six>=1.10", "certifi"]
+        requires = [
+            "urllib3<2.7,>=1.15" if question.version == "never" else "urllib3>=1.15",
+            "six>=1.10",
+            "certifi",
+        ]
         return BuiltWheel(path=stub(tmp_path, question.name, question.version, [*requires, "python-dateutil"]))
 
     child_asks = PipQuestion(

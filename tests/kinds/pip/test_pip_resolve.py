@@ -91,7 +91,10 @@ def test_pins_stay_until_they_may_move(index: Any, lock: Callable[..., PipLock])
         index.wheel(name, "2.0")
     index.wheel("one", "1.0", tag="cp311-cp311-manylinux_2_17_x86_64")
     assert lock("one", "two", existing=before) == before
-    assert versions(lock("one", "two", existing=before, upgrade=frozenset({"Two"}))) == {"one": "1.0", "two": "2.0"}
+    assert versions(lock("one", "two", existing=before, upgrade=frozenset({"Two"}))) == {
+        "one": "1.0",
+        "two": "2.0",
+    }
     assert versions(lock("one", "two", existing=before, upgrade_all=True)) == {"one": "2.0", "two": "2.0"}
     assert versions(lock("one>=2", "two", existing=before)) == {"one": "2.0", "two": "1.0"}
 
@@ -126,10 +129,12 @@ def test_a_conflict_with_the_parent_names_both_and_the_remedy(index: Any, lock: 
         lock("mid", inherited=(("jupyter", parent),), image="jupyter-scipy")
     assert str(caught.value) == (
         "child may not move its parent: jupyter-scipy needs numpy>=2.4, jupyter pins 2.3.5\n"
-        "  because pandas==3.0.3 requires numpy>=2.4; numpy==2.3.5 is pinned in the lock of jupyter for linux/amd64\n"
-        '  next: lower pandas, or add constraints = ["numpy>=2.4"] to jupyter and: stackbuild lock jupyter jupyter-scipy'
+        "  because pandas==3.0.3 requires numpy>=2.4; "
+        "numpy==2.3.5 is pinned in the lock of jupyter for linux/amd64\n"
+        '  next: lower pandas, or add constraints = ["numpy>=2.4"] to jupyter and: '
+        "stackbuild lock jupyter jupyter-scipy"
     )
-    with pytest.raises(StackbuildError, match="jupyter-scipy needs numpy==2.4.6, jupyter pins 2.3.5"):
+    with pytest.raises(StackbuildError, match=r"jupyter-scipy needs numpy==2.4.6, jupyter pins 2.3.5"):
         lock("numpy==2.4.6", inherited=(("jupyter", parent),), image="jupyter-scipy")
 
 
@@ -168,7 +173,10 @@ def test_an_index_for_some_names(index: Any, new_index: Callable[[], Any], lock:
     index.wheel("torch", "2.1")
     index.wheel("dep", "1.0")
     index.wheel("vision", "1.0", "torch>=2")
-    more = {"indexes": {"torch-cpu": own.url}, "sources": {"Torch": "torch-cpu", "unused": "torch-cpu", "dep": "pypi"}}
+    more = {
+        "indexes": {"torch-cpu": own.url},
+        "sources": {"Torch": "torch-cpu", "unused": "torch-cpu", "dep": "pypi"},
+    }
     for request in (("vision",), ("vision", "torch")):
         found = lock(*request, **more)
         assert versions(found) == {"dep": "1.0", "torch": "2.0+cpu", "vision": "1.0"}
@@ -224,14 +232,14 @@ def test_no_wheel_for_one_platform(index: Any, lock: Callable[..., PipLock]) -> 
 def test_no_release_for_that_python(index: Any, lock: Callable[..., PipLock]) -> None:
     index.wheel("one", "1.0", tag="cp312-cp312-manylinux_2_17_x86_64", requires_python=">=3.12")
     index.sdist("one", "1.0", requires_python=">=3.12")
-    with pytest.raises(StackbuildError, match="got: it wants Python >=3.12"):
+    with pytest.raises(StackbuildError, match=r"got: it wants Python >=3.12"):
         lock("one==1.0")
 
 
 def test_only_a_source_archive(index: Any, lock: Callable[..., PipLock]) -> None:
     index.sdist("one", "1.0")
     index.wheel("top", "1.0", "one")
-    with pytest.raises(StackbuildError, match="no wheel: one, linux/amd64") as caught:
+    with pytest.raises(StackbuildError, match="source archives only") as caught:
         lock("top")
     assert 'add "one" to sdists' in str(caught.value)
 
@@ -252,7 +260,7 @@ def test_credentials_are_never_printed_nor_written(
 ) -> None:
     store = Store.open(tmp_path / "fresh")
     secret = index.url.replace("http://", "http://someone:hunter2hunter2@")
-    index.pages["broken"] = "<html>"
+    index.login = "someone:hunter2hunter2"
     index.wheel("fine", "1.0")
     question = PipQuestion(
         request=("fine", "torch"),
@@ -276,12 +284,19 @@ def test_credentials_are_never_printed_nor_written(
 def test_a_dead_index_is_an_error_in_words(client: Client, store: Store, environ: dict[str, str]) -> None:
     question = PipQuestion(request=("one",), python="3.11.2", platform="linux/amd64", glibc="2.36")
     with pytest.raises(StackbuildError) as caught:
-        resolve(question, client, store, environ={**environ, "PIP_INDEX_URL": "http://127.0.0.1:9/simple", "UV_HTTP_RETRIES": "0"})
+        resolve(
+            question,
+            client,
+            store,
+            environ={**environ, "PIP_INDEX_URL": "http://127.0.0.1:9/simple", "UV_HTTP_RETRIES": "0"},
+        )
     assert "uv failed" in str(caught.value)
     assert "127.0.0.1" not in str(caught.value)
 
 
-def test_users_settings_change_nothing(index: Any, client: Client, store: Store, environ: dict[str, str], tmp_path: Path) -> None:
+def test_users_settings_change_nothing(
+    index: Any, client: Client, store: Store, environ: dict[str, str], tmp_path: Path
+) -> None:
     index.wheel("one", "1.0")
     index.wheel("one", "2.0")
     (tmp_path / "c.txt").write_text("one<2\n")
@@ -326,40 +341,43 @@ BACKEND = {
 
 
 class Sandbox:
-    """Stands in for the sandbox: knows what each version's wheel would require."""
+    """Stands in for the sandbox: knows what each version's wheel would require, and runs nothing."""
 
-    def __init__(self, folder: Path, requires: dict[str, list[str]], backend: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        make_wheel: Callable[..., bytes],
+        requires: dict[str, list[str]],
+        backend: tuple[str, ...] = (),
+    ) -> None:
         self.folder = folder
+        self.make_wheel = make_wheel
         self.requires = requires
         self.backend = backend
         self.asked: list[SdistQuestion] = []
 
     def __call__(self, question: SdistQuestion) -> BuiltWheel:
-        from conftest import wheel_bytes
-
         self.asked.append(question)
         assert tarfile.is_tarfile(question.sdist)
         path = self.folder / f"{question.name}-{question.version}-py3-none-any.whl"
-        path.write_bytes(wheel_bytes(question.name, question.version, self.requires[question.version]))
+        path.write_bytes(self.make_wheel(question.name, question.version, self.requires[question.version]))
         return BuiltWheel(path=path, requires=self.backend)
 
 
 def sdist_question(**more: Any) -> PipQuestion:
-    return PipQuestion(
-        **{
-            "request": ("top",),
-            "python": "3.11.2",
-            "platform": "linux/amd64",
-            "glibc": "2.36",
-            "sdists": frozenset({"Srconly"}),
-            "exclude_newer": CUTOFF,
-        }
-        | more
-    )
+    facts: dict[str, Any] = {
+        "request": ("top",),
+        "python": "3.11.2",
+        "platform": "linux/amd64",
+        "glibc": "2.36",
+        "sdists": frozenset({"Srconly"}),
+        "exclude_newer": CUTOFF,
+    }
+    return PipQuestion(**facts | more)
 
 
 def test_an_sdist_is_built_once_and_locked(
-    index: Any, client: Client, store: Store, environ: dict[str, str], tmp_path: Path
+    index: Any, client: Client, store: Store, environ: dict[str, str], tmp_path: Path, make_wheel: Any
 ) -> None:
     index.wheel("top", "1.0", "srconly>=1")
     data = index.sdist("srconly", "1.5", BACKEND)
@@ -368,7 +386,7 @@ def test_an_sdist_is_built_once_and_locked(
     index.wheel("maker", "1.2", "gears")
     for name in ("gears", "needed", "hook"):
         index.wheel(name, "1.0")
-    sandbox = Sandbox(tmp_path, {"1.5": ["needed>=1"]}, ("hook",))
+    sandbox = Sandbox(tmp_path, make_wheel, {"1.5": ["needed>=1"]}, ("hook",))
     lock, build = resolve(sdist_question(), client, store, build_wheel=sandbox, environ=environ)
     pin = lock.pin("srconly")
     assert pin and build
@@ -377,7 +395,10 @@ def test_an_sdist_is_built_once_and_locked(
     assert versions(lock) == {"top": "1.0", "srconly": "1.5", "needed": "1.0"}
     assert build.request == ("hook", "maker>=1")
     assert versions(build) == {"gears": "1.0", "hook": "1.0", "maker": "1.2"}
-    assert [sorted(versions(one.requirements)) for one in sandbox.asked] == [["gears", "maker"], ["gears", "hook", "maker"]]
+    assert [sorted(versions(one.requirements)) for one in sandbox.asked] == [
+        ["gears", "maker"],
+        ["gears", "hook", "maker"],
+    ]
     # Again: nothing is built, nothing moves.
     index.wheel("maker", "1.3")
     sandbox.asked.clear()
@@ -387,7 +408,7 @@ def test_an_sdist_is_built_once_and_locked(
 
 
 def test_real_requirements_may_choose_another_version(
-    index: Any, client: Client, store: Store, environ: dict[str, str], tmp_path: Path
+    index: Any, client: Client, store: Store, environ: dict[str, str], tmp_path: Path, make_wheel: Any
 ) -> None:
     """The newest version's requirements, known only after its build, forbid it."""
     index.wheel("top", "1.0", "srconly", "needed<2")
@@ -395,15 +416,13 @@ def test_real_requirements_may_choose_another_version(
         index.sdist("srconly", version, BACKEND)
         index.wheel("needed", version)
     index.wheel("maker", "1.0")
-    sandbox = Sandbox(tmp_path, {"2.0": ["needed>=2"], "1.0": ["needed"]})
+    sandbox = Sandbox(tmp_path, make_wheel, {"2.0": ["needed>=2"], "1.0": ["needed"]})
     lock, _ = resolve(sdist_question(), client, store, build_wheel=sandbox, environ=environ)
     assert versions(lock) == {"top": "1.0", "srconly": "1.0", "needed": "1.0"}
     assert [one.version for one in sandbox.asked] == ["2.0", "1.0"]
 
 
-def test_a_release_with_a_wheel_is_not_built(
-    index: Any, client: Client, store: Store, environ: dict[str, str]
-) -> None:
+def test_a_release_with_a_wheel_is_not_built(index: Any, client: Client, store: Store, environ: dict[str, str]) -> None:
     index.wheel("top", "1.0", "srconly")
     index.sdist("srconly", "1.0", BACKEND)
     index.wheel("srconly", "1.0")
@@ -421,13 +440,13 @@ def test_without_a_sandbox_nothing_runs(index: Any, client: Client, store: Store
 
 
 def test_a_changed_archive_is_refused(
-    index: Any, client: Client, store: Store, environ: dict[str, str], tmp_path: Path
+    index: Any, client: Client, store: Store, environ: dict[str, str], tmp_path: Path, make_wheel: Any
 ) -> None:
     index.wheel("top", "1.0", "srconly")
     data = index.sdist("srconly", "1.0", BACKEND)
-    index.bytes["/files/srconly-1.0.tar.gz"] = data[:-1] + b"x"
+    index.content["/files/srconly-1.0.tar.gz"] = data[:-1] + b"x"
     with pytest.raises(HostileInput, match="wrong digest"):
-        resolve(sdist_question(), client, store, build_wheel=Sandbox(tmp_path, {}), environ=environ)
+        resolve(sdist_question(), client, store, build_wheel=Sandbox(tmp_path, make_wheel, {}), environ=environ)
 
 
 # pip-tools --------------------------------------------------------------------------------------------------
@@ -471,8 +490,13 @@ def test_pip_tools_explains_and_does_not_build(
     assert "127.0.0.1" not in str(caught.value)
 
 
-@pytest.mark.parametrize("more", [{"python": "3.10.1"}, {"platform": "linux/arm64" if platform.machine() == "x86_64" else "linux/amd64"}])
-def test_pip_tools_locks_no_other_target(more: dict[str, str], client: Client, store: Store, environ: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "more",
+    [{"python": "3.10.1"}, {"platform": "linux/arm64" if platform.machine() == "x86_64" else "linux/amd64"}],
+)
+def test_pip_tools_locks_no_other_target(
+    more: dict[str, str], client: Client, store: Store, environ: dict[str, str]
+) -> None:
     with pytest.raises(StackbuildError, match="pip-tools cannot lock") as caught:
         resolve(here(request=("one",), **more), client, store, environ=environ)
     assert 'resolver = "uv"' in str(caught.value)

@@ -11,7 +11,7 @@ import pytest
 
 from builder.errors import HostileInput
 from builder.kinds.pip.choose import Fitting
-from builder.kinds.pip.index import IndexFile
+from builder.kinds.pip.page import IndexFile
 from builder.kinds.pip.sdist import LEGACY, build_requires, candidates
 
 GOOD = '[build-system]\nrequires = ["hatchling>=1", "x; python_version<\'3\'"]\n'
@@ -52,11 +52,19 @@ def test_without_a_word_it_is_setuptools(text: str | None, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "text", ["[build-system]\n", "[build-system]\nrequires = 'x'\n", "[build-system]\nrequires = [1]\n", "build-system=1",
-             "[build-system]\nrequires = ['not ! valid']\n", "not toml", "x = '" + "y" * (1 << 20) + "'"]
+    "text",
+    [
+        "[build-system]\n",
+        "[build-system]\nrequires = 'x'\n",
+        "[build-system]\nrequires = [1]\n",
+        "build-system=1",
+        "[build-system]\nrequires = ['not ! valid']\n",
+        "not toml",
+        "x = '" + "y" * (1 << 20) + "'",
+    ],
 )
 def test_a_broken_pyproject_is_refused(text: str, tmp_path: Path) -> None:
-    with pytest.raises(HostileInput, match="x-1.tar.gz"):
+    with pytest.raises(HostileInput, match=r"x-1.tar.gz"):
         build_requires(tar(tmp_path / "a", ("x-1/pyproject.toml", text)), "x-1.tar.gz")
 
 
@@ -75,7 +83,7 @@ def test_a_broken_pyproject_is_refused(text: str, tmp_path: Path) -> None:
 )
 def test_hostile_members_are_refused(name: str, content: str | tarfile.TarInfo, tmp_path: Path) -> None:
     path = tar(tmp_path / "a", ("x-1/pyproject.toml", GOOD), (name, content))
-    with pytest.raises(HostileInput, match="hostile source archive: x-1.tar.gz"):
+    with pytest.raises(HostileInput, match=r"hostile source archive: x-1.tar.gz"):
         build_requires(path, "x-1.tar.gz")
 
 

@@ -10,7 +10,7 @@ from packaging.tags import Tag
 from builder.errors import StackbuildError
 from builder.kinds.pip.choose import Fitting, choose
 from builder.kinds.pip.closure import close
-from builder.kinds.pip.index import IndexFile
+from builder.kinds.pip.page import IndexFile
 from builder.kinds.pip.requirement import foreign, name, normalise, satisfies
 from builder.kinds.pip.target import environment, tags, uv_platform
 
@@ -55,7 +55,7 @@ def test_the_best_tag_wins() -> None:
     ],
 )
 def test_what_does_not_fit_is_never_chosen(other: str) -> None:
-    with pytest.raises(StackbuildError, match="no wheel: pkg==1.0"):
+    with pytest.raises(StackbuildError, match=r"no wheel: pkg==1.0"):
         chosen([other])
     assert chosen([other, "pkg-1.0-py3-none-any.whl"]) == "pkg-1.0-py3-none-any.whl"
 
@@ -85,7 +85,7 @@ def test_yanked_and_hidden_files() -> None:
     ):
         files = [
             IndexFile(name=plain, url="u", uploaded=early),
-            IndexFile(name=better, url="u", **facts),  # type: ignore[arg-type]
+            IndexFile(name=better, url="u", **facts),
         ]
         assert choose("pkg", "1.0", files, fitting).name == expected
 
@@ -95,7 +95,7 @@ def test_tags_are_the_targets() -> None:
     assert Tag("cp312", "cp312", "manylinux_2_28_aarch64") in found
     assert Tag("cp312", "cp312", "manylinux_2_29_aarch64") not in found
     assert not any("x86_64" in tag.platform for tag in found)
-    assert list(sorted(found.values())) == list(range(len(found)))
+    assert sorted(found.values()) == list(range(len(found)))
 
 
 def test_uv_is_given_a_level_it_knows() -> None:

@@ -1,22 +1,17 @@
-"""account: the user, groups and home that an image's layout asks for."""
+"""Lay the home folders of a layout, and say what it adds to the account files."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from builder.action import Action, Result, Workshop
 from builder.digest import Json
 from builder.layer import codec
 from builder.manifest.model import Layout
-from builder.manifest.shape import Schema
 from builder.parts import write_parts
 from builder.site import Site
 from builder.tree import Entry, with_parents
-
-PLACE: Final = 0
-KEYS: Final[Mapping[str, Schema]] = {}  # All it needs is the layout.
-SHARED: Final = ()
 
 
 def passwd(layout: Layout) -> Json:

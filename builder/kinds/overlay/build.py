@@ -1,52 +1,20 @@
-"""overlay: files of the project, laid verbatim."""
+"""Lay the project's own files verbatim: bytes and exec bits as in the tree, owner from the manifest."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from builder.action import Action, Result, Workshop
 from builder.digest import Digest, Json
 from builder.errors import StackbuildError
 from builder.layer import codec
 from builder.listing import folders
-from builder.manifest.fragments import RELATIVE, requests, table
-from builder.manifest.shape import Schema
 from builder.parts import write_parts
 from builder.site import Site
 from builder.tree import Bytes, Entry, safe
-
-PLACE: Final = 60
-
-_FOLDER: Final[Schema] = {**RELATIVE, "description": "A folder below overlays/."}
-_ITEM: Final[Schema] = {
-    "title": "the name of a folder, or a table with name and owner",
-    "anyOf": [
-        _FOLDER,
-        table(
-            "A folder, and whom its files belong to.",
-            {
-                "name": _FOLDER,
-                "owner": {
-                    "type": "string",
-                    "description": "Whom the files belong to: root, or the layout's user.",
-                    "enum": ["root", "user"],
-                    "default": "root",
-                },
-            },
-            "name",
-        ),
-    ],
-}
-
-KEYS: Final[Mapping[str, Schema]] = {
-    "overlays": requests(
-        _ITEM, "Folders below overlays/ that are laid onto the image, later ones over earlier."
-    ),
-}
-SHARED: Final = ()
 
 
 def plan(site: Site) -> tuple[Action, ...]:
@@ -111,7 +79,9 @@ def _read(folder: Path, image: str) -> Iterator[tuple[str, str, str]]:
         StackbuildError: the folder is missing, or holds what is neither file, folder nor link.
     """
     if not folder.is_dir():
-        raise StackbuildError(f"overlay is missing: {folder}", where=f"images.{image}.overlays", next_step=f"mkdir {folder}")
+        raise StackbuildError(
+            f"overlay is missing: {folder}", where=f"images.{image}.overlays", next_step=f"mkdir {folder}"
+        )
     for base, names, files in os.walk(folder):
         names.sort()
         for name in sorted([*files, *(one for one in names if os.path.islink(os.path.join(base, one)))]):

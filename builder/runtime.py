@@ -1,0 +1,280 @@
+"""Start a built image natively: its layers composed with overlayfs, in namespaces, as a container engine would.
+
+There is no engine and no route out of the container. The host reaches its ports through a thread that joins the
+container's network namespace for as long as it takes to connect (setns(2) is per thread).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from builder import unpacked
+from builder.digest import Digest
+from builder.errors import StackbuildError
+from builder.sandbox import Command, Root, Running, started
+from builder.store import Store
+
+_NEWNET = 0x40000000
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """Who a container's first process is."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """How a container is started.
+
+    Attributes:
+        user: None for the image's own.
+        env: added to the image's.
+        volumes: (folder on the host, path in the container).
+        argv: None for the image's entry point and command.
+        network: share the host's network.
+    """
+
+    user: User | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    volumes: tuple[tuple[Path, str], ...] = ()
+    argv: tuple[str, ...] | None = None
+    network: bool = False
+    no_new_privs: bool = True
+
+
+class Image:
+    """A built image in the store, by its result: `config` and `layers`."""
+
+    def __init__(self, store: Store, result: Mapping[str, Any]) -> None:
+        self.store = store
+        self.layers: Sequence[Mapping[str, Any]] = result["layers"]
+        config = json.loads(store.checked(store.blob(Digest(result["config"]))).read_bytes())
+        self.config: Mapping[str, Any] = config.get("config", {})
+
+    def env(self) -> dict[str, str]:
+        return dict(one.split("=", 1) for one in self.config.get("Env", ()))
+
+    def folders(self) -> tuple[Path, ...]:
+        """The unpacked layers, lowest first."""
+        return unpacked.layers(self.store, self.layers)
+
+    def user(self) -> User:
+        """The config's user as an engine resolves it: gid and groups from the image's own passwd and group."""
+        name = str(self.config.get("User", "0")).split(":")[0] or "0"
+        for row in self._rows("etc/passwd"):
+            if name in {row[0], row[2]}:
+                groups = [int(one[2]) for one in self._rows("etc/group") if row[0] in one[3].split(",")]
+                return User(uid=int(row[2]), gid=int(row[3]), groups=tuple(groups))
+        return User(uid=int(name), gid=0)
+
+    def _rows(self, path: str) -> list[list[str]]:
+        for folder in reversed(self.folders()):
+            if (folder / path).is_file():
+                return [line.split(":") for line in (folder / path).read_text().splitlines()]
+        return []
+
+
+class Container:
+    """A running container."""
+
+    def __init__(self, running: Running, log: Path) -> None:
+        self._running = running
+        self.log = log
+
+    @property
+    def pid(self) -> int:
+        """Process 1 of the container, as the host sees it."""
+        return self._running.pid
+
+    def connect(self, port: int) -> socket.socket:
+        """A connection to a port on the container's loopback.
+
+        Raises:
+            OSError: nobody listens there.
+        """
+        answer: list[socket.socket | OSError] = []
+
+        def inside() -> None:
+            try:
+                with open(f"/proc/{self.pid}/ns/net") as namespace:
+                    if _libc.setns(namespace.fileno(), _NEWNET) != 0:
+                        raise OSError(ctypes.get_errno(), "setns")
+                answer.append(socket.create_connection(("127.0.0.1", port), timeout=10))
+            except OSError as error:
+                answer.append(error)
+
+        thread = threading.Thread(target=inside)
+        thread.start()
+        thread.join()
+        found = answer[0]
+        if isinstance(found, OSError):
+            raise found
+        return found
+
+    def ask(
+        self, port: int, path: str, *, method: str = "GET", headers: Mapping[str, str] | None = None, body: bytes = b""
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """One HTTP request: status, headers by lower-case name, body.
+
+        Raises:
+            OSError: nobody listens there.
+        """
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        connection.sock = self.connect(port)
+        try:
+            connection.request(method, path, body=body or None, headers=dict(headers or {}))
+            answer = connection.getresponse()
+            return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+        finally:
+            connection.close()
+
+    def wait_for(self, port: int, path: str, seconds: float) -> float:
+        """Wait until a request gets 200; returns the seconds it took.
+
+        Raises:
+            StackbuildError: it did not in time, or the container ended.
+        """
+        began = time.monotonic()
+        said = "nobody listened"
+        while time.monotonic() - began < seconds:
+            try:
+                status, _, _ = self.ask(port, path)
+                if status == 200:
+                    return time.monotonic() - began
+                said = f"HTTP {status}"
+            except (OSError, http.client.HTTPException):
+                pass
+            if (code := self._running.process.poll()) is not None:
+                raise self._failed(f"the container ended with exit code {code}", path)
+            time.sleep(0.01)
+        raise self._failed(f"{said} after {seconds:.0f} s", path)
+
+    def _failed(self, got: str, path: str) -> StackbuildError:
+        lines = self.log.read_text(errors="replace").splitlines()[-15:]
+        return StackbuildError(
+            f"no HTTP 200 from {path}", got="\n".join([got, *lines]), expected="a server that answers"
+        )
+
+    def processes(self, word: str) -> list[int]:
+        """The container's processes whose command line holds a word, as the host numbers them."""
+        own = os.stat(f"/proc/{self.pid}/ns/pid").st_ino
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    if (entry / "ns/pid").stat().st_ino == own and word.encode() in (entry / "cmdline").read_bytes():
+                        found.append(int(entry.name))
+                except OSError:
+                    continue
+        return sorted(found)
+
+    def stop(self, seconds: float = 15) -> int:
+        """TERM as an engine would, then wait; returns the exit code."""
+        self._running.process.send_signal(signal.SIGTERM)
+        return self._running.process.wait(seconds)
+
+    def wait(self) -> int:
+        return self._running.process.wait()
+
+
+@contextmanager
+def container(image: Image, start: Start, *, quiet: bool = True) -> Iterator[Container]:
+    """Start an image; at the end of the block it is killed, and what it wrote is gone, volumes excepted.
+
+    Args:
+        quiet: its output goes to the container's log only; otherwise to ours, and input is ours too.
+    """
+    user = start.user or image.user()
+    argv = start.argv
+    if argv is None:
+        argv = (*image.config.get("Entrypoint", ()), *image.config.get("Cmd", ()))
+    if not argv:
+        raise StackbuildError("the image has no entry point", next_step="give a command")
+    with image.store.workspace() as workspace:
+        (workspace / "mount").mkdir()
+        command = Command(
+            argv=tuple(argv),
+            env={**image.env(), **start.env},
+            cwd=str(image.config.get("WorkingDir", "/")),
+            uid=user.uid,
+            gid=user.gid,
+            groups=user.groups,
+            hostname="notebook",
+            network=start.network,
+            as_init=True,
+            no_new_privs=start.no_new_privs,
+            tmpfs=(),
+            binds=tuple((str(host), path, False) for host, path in start.volumes),
+        )
+        log = workspace / "log"
+        root = Root(workspace=workspace / "mount", lowers=tuple(reversed(image.folders())))
+        if quiet:
+            with log.open("ab") as output, started(root, command, stdout=output, stderr=output) as running:
+                yield Container(running, log)
+        else:
+            log.touch()
+            with started(root, command, stdin=None) as running:
+                yield Container(running, log)
+
+
+@contextmanager
+def volume(store: Store, user: User, *, mode: int = 0o2775) -> Iterator[Path]:
+    """An empty folder, as a fresh volume mounted for that user's group would be."""
+    with store.workspace() as workspace:
+        folder = workspace / "volume"
+        folder.mkdir()
+        os.chown(folder, user.uid, user.gid)
+        folder.chmod(mode)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def forward(running: Container, listener: socket.socket, port: int) -> None:
+    """Carry every connection of a listening socket to a port of the container, until the socket is closed."""
+
+    def pump(source: socket.socket, target: socket.socket) -> None:
+        try:
+            while data := source.recv(1 << 16):
+                target.sendall(data)
+        except OSError:
+            pass
+        finally:
+            for one in (source, target):
+                try:
+                    one.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    continue
+
+    while True:
+        try:
+            outer, _ = listener.accept()
+        except OSError:
+            return
+        try:
+            inner = running.connect(port)
+        except OSError:
+            outer.close()
+            continue
+        inner.settimeout(None)
+        for pair in ((outer, inner), (inner, outer)):
+            threading.Thread(target=pump, args=pair, daemon=True).start()

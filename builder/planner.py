@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from importlib import import_module
 from types import ModuleType
 
 from builder import image
 from builder.action import Action, Result, Workshop
 from builder.errors import StackbuildError, raise_all
-from builder.kinds import kinds
+from builder.kinds import kinds, submodule
 from builder.locks import Locks
 from builder.manifest.model import Manifest, Target
 from builder.site import Planned, Site
@@ -61,14 +60,8 @@ def lineage(manifest: Manifest, target: Target, planned: Mapping[Target, Planned
 
 
 def room(name: str) -> ModuleType:
-    """The module that plans and performs a kind: the kind's file, or `build.py` in its folder."""
-    module = kinds()[name]
-    if not hasattr(module, "__path__"):
-        return module
-    try:
-        return import_module(f"{module.__name__}.build")
-    except ModuleNotFoundError:
-        return module
+    """The module that plans and performs a kind: `build.py` in its folder, or the kind's own file."""
+    return submodule(name, "build") or kinds()[name]
 
 
 def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -> Result:

@@ -32,6 +32,12 @@ def kinds() -> dict[str, ModuleType]:
     return dict(sorted(found.items(), key=lambda item: int(item[1].PLACE)))
 
 
+def submodule(kind: str, name: str) -> ModuleType | None:
+    """`kinds/<kind>/<name>.py`, for a kind that is a folder and has that file."""
+    folder = Path(__file__).parent / kind
+    return import_module(f"{__name__}.{kind}.{name}") if (folder / f"{name}.py").is_file() else None
+
+
 def keys(*, shared: bool = False) -> dict[str, Schema]:
     """What the kinds add to an image's table, or only what of it sets may have: fragments by key."""
     return {

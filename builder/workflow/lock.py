@@ -6,14 +6,13 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from builder.errors import Problems, StackbuildError, raise_all
 from builder.fetching import Fetcher
-from builder.kinds import kinds
+from builder.kinds import kinds, submodule
 from builder.lock import Lock
 from builder.locking import Making, relative
 from builder.manifest.model import Target
@@ -94,10 +93,9 @@ def check(project: Project, targets: Sequence[Target]) -> list[StackbuildError]:
 
 
 def _lockers() -> list[ModuleType]:
-    """The locking modules of the kinds, in the order in which an image applies them."""
-    return [
-        import_module(f"builder.kinds.{name}.locking") for name, kind in kinds().items() if hasattr(kind, "__path__")
-    ]
+    """The locking modules of the kinds that pin, in the order in which an image applies them."""
+    found = (submodule(name, "locking") for name in kinds())
+    return [module for module in found if module is not None]
 
 
 def _with_ancestors(project: Project, targets: Sequence[Target]) -> list[Target]:

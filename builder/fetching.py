@@ -33,7 +33,7 @@ class Fetcher:
         self._client = client
         self._progress = progress
         self._mutex = Mutex()
-        self._busy: dict[Digest, RLock] = {}  # type: ignore[valid-type]
+        self._busy: dict[Digest, RLock] = {}
         self._finders: tuple[Callable[[Pin], Sequence[str]], Callable[[Pin], Sequence[str]]] | None = None
 
     def missing(self, pins: Iterable[Pin]) -> list[Pin]:

@@ -1,4 +1,7 @@
-"""Layers → config → manifest → index: the exact JSON bytes (OCI image-spec v1.1: config.md, manifest.md, image-index.md)."""
+"""Layers → config → manifest → index: the exact JSON bytes.
+
+Source: OCI image-spec v1.1, config.md, manifest.md and image-index.md.
+"""
 
 from __future__ import annotations
 

@@ -38,23 +38,23 @@ def scan(root: str, owners: Mapping[str, str], skipped: frozenset[str] = frozens
                 continue
             info = one.stat(follow_symlinks=False)
             owner = owners.get(path, "")
-            common = {"uid": info.st_uid, "gid": info.st_gid, "owner": owner}
             mtime = min(int(info.st_mtime), NEWEST)
-            mode = stat.S_IMODE(info.st_mode)
+            mode, uid, gid = stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid
             if stat.S_ISDIR(info.st_mode):
-                yield Entry(path, "dir", mode, info.st_uid, info.st_gid, owner=owner)
+                yield Entry(path, "dir", mode, uid, gid, owner=owner)
                 if _opaque(one.path):
                     yield Entry(f"{path}/.wh..opq", "whiteout")  # tar_name makes it `.wh..wh..opq`
                 stack.append(path)
             elif stat.S_ISLNK(info.st_mode):
-                yield Entry(path, "link", 0o777, mtime=mtime, target=os.readlink(one.path), **common)
+                target = os.readlink(one.path)
+                yield Entry(path, "link", 0o777, uid, gid, mtime, target=target, owner=owner)
             elif stat.S_ISREG(info.st_mode):
                 known = first_names.setdefault((info.st_dev, info.st_ino), path) if info.st_nlink > 1 else path
                 if known != path:
-                    yield Entry(path, "hardlink", mode, mtime=mtime, target=known, **common)
+                    yield Entry(path, "hardlink", mode, uid, gid, mtime, target=known, owner=owner)
                     continue
                 content = File(one.path, info.st_size)
-                yield Entry(path, "file", mode, mtime=mtime, content=content, xattrs=_xattrs(one.path), **common)
+                yield Entry(path, "file", mode, uid, gid, mtime, content, owner=owner, xattrs=_xattrs(one.path))
             elif stat.S_ISCHR(info.st_mode) and info.st_rdev == 0:
                 yield Entry(path, "whiteout")
             else:

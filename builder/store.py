@@ -58,7 +58,7 @@ class Incoming:
         self._file.close()
         self.path.unlink(missing_ok=True)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         self._file.write(data)
 
     def truncate(self) -> None:

@@ -59,7 +59,7 @@ def _filler(store: Store, layer: Mapping[str, Any]) -> Callable[[Path, Path], No
             started(
                 Root(workspace=workspace, plain=upper), command, stdin=subprocess.PIPE, stderr=subprocess.PIPE
             ) as running,
-            igzip.open(blob, "rb") as stream,
+            igzip.open(blob, "rb") as stream,  # type: ignore[no-untyped-call]
         ):
             assert running.process.stdin is not None
             try:

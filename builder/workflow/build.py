@@ -17,7 +17,7 @@ from builder.net import Client
 from builder.plan import Plan
 from builder.planner import plan_targets
 from builder.site import Planned
-from builder.workflow import fresh
+from builder.workflow import explain, fresh
 from builder.workflow.fresh import Built
 from builder.workflow.project import Project
 
@@ -65,7 +65,10 @@ def build(
     fetcher = Fetcher(project.manifest, project.store, client or Client(), progress)
     actions = [action for action in whole.order() if action.plan_key in needed]
     foresee(project.store, fetcher.missing(pins_of(actions)), room(actions))
-    execute(whole, needed, project.store, jobs=jobs, fetch=fetcher, watcher=watcher)
+    try:
+        execute(whole, needed, project.store, jobs=jobs, fetch=fetcher, watcher=watcher)
+    finally:
+        explain.record(project, planned)
     _tag(project, planned, targets)
     return Built(
         fresh=tuple(target for target, end in zip(targets, wanted, strict=True) if end.plan_key in needed),

@@ -47,7 +47,8 @@ def divide(targets: Sequence[Target], wanted: Sequence[str]) -> tuple[list[Targe
     A target of this machine's platform is; one of another platform only if it is asked for by name and programs of
     that platform run here, as emulation is an order of magnitude slower.
     """
-    chosen, skipped = [], []
+    chosen: list[Target] = []
+    skipped: list[Target] = []
     for target in targets:
         asking = [text for text in wanted if target.matches(text)]
         if wanted and not asking:

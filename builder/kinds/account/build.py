@@ -30,7 +30,7 @@ def plan(site: Site) -> tuple[Action, ...]:
         return ()
     layout = site.layout
     homes = [layout.home] + ([layout.home_template] if layout.home_template else [])
-    options = {"homes": homes, "uid": layout.uid, "gid": layout.gid, "codec": codec()}
+    options: Json = {"homes": homes, "uid": layout.uid, "gid": layout.gid, "codec": codec()}
     return (Action(kind="account", version=1, name=f"home of {site.target}", options=options),)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from builder import unpacked
+from builder import failed, unpacked
 from builder.action import Action, Result, Workshop
 from builder.digest import Digest, Json
 from builder.errors import StackbuildError
@@ -28,7 +28,7 @@ from builder.site import Site
 from builder.store import Store
 from builder.tree import NEWEST, Entry, partition
 
-VERSION = 1
+VERSION = 2
 _MOUNTED = frozenset({"dev", "proc", "run", "sys", "tmp"})
 _INFO = "var/lib/dpkg/info"
 
@@ -110,6 +110,7 @@ def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -
         root = Root(workspace=mount, lowers=() if options["fresh"] else tuple(reversed(lowers)), upper=upper)
         code = run(root, command, log=workshop.log)
         if code:
+            failed.keep(store, workshop.log.stem, upper, root.lowers)
             raise StackbuildError(
                 f"step failed: {action.name} (exit {code})",
                 where=f"log: {workshop.log}",
@@ -135,7 +136,7 @@ def _parts(parts: Sequence[Any], upper: Path, lowers: Sequence[Path]) -> list[tu
     layer_of = {member: name for name, members in parts for member in members}
     entries = list(scan(str(upper), _owners(upper, set(layer_of)), _MOUNTED))
     folders = {entry.path: entry for entry in entries if entry.kind == "dir"}
-    by_layer: dict[str, dict[str, Entry]] = {name: {} for name, _ in parts} | {"rest": {}}
+    by_layer: dict[str, dict[str, Entry]] = {name: {} for name in [*(name for name, _ in parts), "rest"]}
     home: dict[str, str] = {}
     originals = {entry.path: entry for entry in entries if entry.kind == "file"}
     for entry in sorted(entries, key=lambda one: (one.kind == "hardlink", one.path)):

@@ -40,7 +40,7 @@ def main(order: dict[str, Any]) -> None:
     if order["fresh"]:
         skeleton(order["architecture"])
     ours, theirs = _parted(debs, order["fresh"])
-    unpack(ours, register=True, jobs=order["jobs"])
+    unpack(ours, register=True, jobs=order["jobs"], settled=frozenset(order["essential"]))
     early = [deb for deb in theirs if deb.field("Package") in set(order["essential"])]
     if order["fresh"]:
         unpack(early, register=False, jobs=order["jobs"])
@@ -96,7 +96,8 @@ def _rank(deb: Deb) -> tuple[bool, str]:
 def _parted(debs: list[Deb], fresh: bool) -> tuple[list[Deb], list[Deb]]:
     """Which packages we unpack, and which the image's dpkg must: preinst, diverted or existing conffiles."""
     diverted = set() if fresh else _diverted()
-    ours, theirs = [], []
+    ours: list[Deb] = []
+    theirs: list[Deb] = []
     for deb in debs:
         special = "preinst" in deb.members or any(os.path.lexists(path) for path in deb.conffiles())
         if not special and diverted:

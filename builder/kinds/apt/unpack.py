@@ -1,8 +1,8 @@
 """Unpack packages in parallel and register them with dpkg. Runs inside the sandbox: standard library only.
 
 What is written is what dpkg's own `--unpack` leaves behind, so that the image's dpkg carries on from there:
-`info/<pkg>.list`, the control members, `Status: install ok unpacked` with the md5 of each conffile (which dpkg then
-takes as already installed), and the triggers that packages declare (`triggers/File`, `triggers/<name>`).
+`info/<pkg>.list`, the control members, `Status: install ok unpacked`, conffiles beside their names as `.dpkg-new` (so
+that no script finds a configuration whose package is not configured yet), and the triggers that packages declare (`triggers/File`, `triggers/<name>`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import shutil
 import stat
 import tarfile
 from collections.abc import Sequence
+from typing import Any
 
 from builder.kinds.apt.deb import BadDeb, Deb, entries
 
@@ -21,8 +22,11 @@ DPKG = "/var/lib/dpkg"
 _KEEP = frozenset({"", "/"})
 
 
-def unpack(debs: Sequence[Deb], register: bool, jobs: int) -> None:
+def unpack(debs: Sequence[Deb], register: bool, jobs: int, settled: frozenset[str] = frozenset()) -> None:
     """Unpack packages with `jobs` processes.
+
+    Conffiles of the packages named in `settled` get their final names at once, registered with their md5, which dpkg
+    takes as installed: what dpkg itself needs must be usable before it is configured.
 
     Directories get owner and mode from the first package that brings them, in the order given: a folder that stands
     already keeps what it has, as with dpkg.
@@ -38,9 +42,9 @@ def unpack(debs: Sequence[Deb], register: bool, jobs: int) -> None:
         if worker == 0:
             code = 1
             try:
-                told = {deb.key: _unpack_one(deb, register) for deb in share}
+                done = {deb.key: _unpack_one(deb, register, settled) for deb in share}
                 with os.fdopen(sender, "wb") as stream:
-                    stream.write(json.dumps(told).encode())
+                    stream.write(json.dumps(done).encode())
                 code = 0
             except (BadDeb, OSError, tarfile.TarError) as error:
                 os.write(2, f"unpack: {error}\n".encode())
@@ -48,7 +52,7 @@ def unpack(debs: Sequence[Deb], register: bool, jobs: int) -> None:
                 os._exit(code)
         os.close(sender)
         running.append((worker, receiver))
-    told = {}
+    told: dict[str, Any] = {}
     failed = False
     for worker, receiver in running:
         with os.fdopen(receiver, "rb") as stream:
@@ -57,11 +61,11 @@ def unpack(debs: Sequence[Deb], register: bool, jobs: int) -> None:
         told.update(json.loads(text) if text else {})
     if failed:
         raise SystemExit(1)
-    settled = set(known)
+    placed = set(known)
     for deb in debs:
         for path, mode, uid, gid in told[deb.key]["folders"]:
-            if path not in settled:
-                settled.add(path)
+            if path not in placed:
+                placed.add(path)
                 os.chown("/" + path, uid, gid)
                 os.chmod("/" + path, mode)
     if register:
@@ -79,11 +83,12 @@ def _walk_known(debs: Sequence[Deb]) -> list[str]:
     return found
 
 
-def _unpack_one(deb: Deb, register: bool) -> dict[str, object]:
+def _unpack_one(deb: Deb, register: bool, settled: frozenset[str]) -> dict[str, object]:
     """Lay one package's files; returns its folders, paths and conffile md5s."""
     folders: list[tuple[str, int, int, int]] = []
     paths: list[str] = []
     conffiles = set(deb.conffiles()) if register else set()
+    early = deb.field("Package") in settled
     sums: dict[str, str] = {}
     for member, archive in entries(deb):
         path = _checked(deb, member.name)
@@ -98,6 +103,9 @@ def _unpack_one(deb: Deb, register: bool) -> dict[str, object]:
         parent = os.path.dirname(target)
         if not os.path.isdir(parent):
             os.makedirs(parent, exist_ok=True)
+        if "/" + path in conffiles and not early:
+            sums["/" + path] = "newconffile"
+            target += ".dpkg-new"
         if os.path.lexists(target):
             if os.path.isdir(target) and not os.path.islink(target):
                 raise BadDeb(f"{deb.key}: {target} would replace a folder")
@@ -111,7 +119,7 @@ def _unpack_one(deb: Deb, register: bool) -> dict[str, object]:
                 os.fchown(stream.fileno(), member.uid, member.gid)
                 os.fchmod(stream.fileno(), member.mode & 0o7777)
             os.utime(target, (member.mtime, member.mtime))
-            if "/" + path in conffiles:
+            if "/" + path in conffiles and early:
                 with open(target, "rb") as stream:
                     sums["/" + path] = hashlib.md5(stream.read(), usedforsecurity=False).hexdigest()
         elif member.issym():

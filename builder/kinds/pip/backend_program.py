@@ -23,7 +23,7 @@ def main() -> None:
     backend = importlib.import_module(name)
     for part in attribute.split(".") if attribute else []:
         backend = getattr(backend, part)
-    asked = getattr(backend, "get_requires_for_build_wheel", lambda _: [])({})
+    asked: list[str] = getattr(backend, "get_requires_for_build_wheel", lambda _: [])({})
     missing = [one for one in asked if not installed(one)]
     wheel = "" if missing else backend.build_wheel(OUT, {})  # type: ignore[attr-defined]
     with open(f"{OUT}/told.json", "w") as stream:
@@ -36,7 +36,8 @@ def build_system() -> "dict":  # type: ignore[type-arg]
     import tomllib
 
     with open("pyproject.toml", "rb") as stream:
-        return tomllib.load(stream).get("build-system", {})
+        found: dict = tomllib.load(stream).get("build-system", {})  # type: ignore[type-arg]
+        return found
 
 
 def installed(requirement: str) -> bool:

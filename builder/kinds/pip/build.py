@@ -78,7 +78,7 @@ def _layer(
     native: interpreter.Interpreter,
     built: Mapping[str, Action],
 ) -> Action:
-    options: Json = {
+    options: dict[str, Json] = {
         "codec": codec(),
         "installer": source_build.library("installer"),
         "interpreter": native.key,

@@ -67,7 +67,7 @@ def compile_chunk(archive: str, files: "list[list]", scratch: str, mtime: int) -
                 sys.exit(f"{path}: {len(data)} bytes, not {size}")
             try:
                 code = compile(data, "/" + path, "exec", dont_inherit=True, optimize=-1)
-                compiled = external._code_to_timestamp_pyc(code, mtime, size)
+                compiled = external._code_to_timestamp_pyc(code, mtime, size)  # type: ignore[attr-defined]
             except (SyntaxError, ValueError, RecursionError, UnicodeDecodeError, MemoryError):
                 continue
             out.writestr(zipfile.ZipInfo(path), compiled)

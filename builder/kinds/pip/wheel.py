@@ -14,11 +14,13 @@ import base64
 import csv
 import hashlib
 import io
+import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
@@ -81,7 +83,7 @@ class Laid:
     sources: tuple[tuple[str, Member], ...] = ()
 
 
-def lay(path: Path, name: str, filename: str, environment: Environment, bytecode: dict[str, Member | File]) -> Laid:
+def lay(path: Path, name: str, filename: str, environment: Environment, bytecode: Mapping[str, Member | File]) -> Laid:
     """The tree of one wheel.
 
     Args:
@@ -137,7 +139,7 @@ def _members(archive: zipfile.ZipFile, path: Path, filename: str) -> dict[str, M
                 str(path), offset, info.compress_size, info.file_size, info.CRC, info.compress_type, None, where
             )
     spans.sort()
-    for (_, end), (start, _) in zip(spans, spans[1:], strict=False):
+    for (_, end), (start, _) in pairwise(spans):
         if start < end:
             raise HostileInput(f"members overlap: {filename}")
     return found
@@ -198,11 +200,13 @@ class _Destination(WheelDestination):
     environment: Environment
     name: str
     filename: str
-    bytecode: dict[str, Member | File]
+    bytecode: Mapping[str, Member | File]
     entries: dict[str, Entry] = field(default_factory=dict)
     sources: list[tuple[str, Member]] = field(default_factory=list)
 
-    def write_file(self, scheme: Scheme, path: str | Path, stream: BinaryIO, is_executable: bool) -> RecordEntry:
+    def write_file(
+        self, scheme: Scheme, path: str | os.PathLike[str], stream: BinaryIO, is_executable: bool
+    ) -> RecordEntry:
         relative = safe(str(path), self.filename)
         folder = self.environment.folder(scheme, self.filename.split("-")[0])
         mode = PROGRAM_MODE if is_executable else FILE_MODE
@@ -225,7 +229,7 @@ class _Destination(WheelDestination):
         script = Script(name, module, attr, section)  # type: ignore[arg-type]
         safe(name, self.filename)
         filename, data = script.generate(self.environment.interpreter, "posix")
-        folder = self.environment.folder("scripts", "")
+        folder = self.environment.folder(Scheme("scripts"), "")
         self._add(Entry(f"{folder}/{filename}", "file", PROGRAM_MODE, content=Bytes(data), owner=self.name))
         return RecordEntry(filename, None, len(data))
 

@@ -1,0 +1,32 @@
+"""Show every target: locked? built? stale because of what?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command("status", help=__doc__)
+@click.argument("wanted", metavar="[TARGET]...", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.pass_obj
+def command(folder: Path, wanted: tuple[str, ...], as_json: bool) -> None:
+    from builder.fetching import gigabytes
+    from builder.workflow import status
+    from builder.workflow.project import open_project, select
+
+    project = open_project(folder)
+    states = list(status.status(project, select(project.manifest, wanted)))
+    if as_json:
+        rows = [
+            {"target": str(one.target), "locked": one.locked, "built": one.built, "because": one.because, "size": one.size}
+            for one in states
+        ]
+        print(json.dumps(rows, indent=2))
+        return
+    width = max(len(str(one.target)) for one in states)
+    for one in states:
+        size = gigabytes(one.size) if one.size else ""
+        print(f"{str(one.target):{width}}  locked {one.locked:4} built {one.built:6} {size or one.because}".rstrip())

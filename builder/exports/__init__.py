@@ -1,0 +1,1 @@
+"""Outputs in foreign formats. One file each."""

@@ -1,0 +1,14 @@
+"""The files that `init` copies into a user's project.
+
+`overlays` beside this file is a link to the repository's own, the only copy in git; a wheel holds the files
+themselves, exec bits included, so that a checkout and an installed stackbuild find them alike.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def folder() -> Path:
+    """The folder with `overlays/<name>/…`; read-only."""
+    return Path(__file__).parent

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from builder.digest import Digest
-from builder.errors import StackbuildError
 from builder.store import Store
 
 
@@ -26,19 +26,20 @@ def read(store: Store, layer: Mapping[str, Any]) -> Iterator[Listed]:
     """The entries of a layer, as its result names it.
 
     Raises:
-        StackbuildError: the list is gone from the store.
+        StackbuildError: the list is gone from the store, or has changed there; the next build makes it again.
     """
-    try:
-        text = store.source(Digest(layer["listing"])).read_bytes().decode("utf-8", "surrogateescape")
-    except FileNotFoundError:
-        raise StackbuildError(
-            f"the entry list of layer {layer['name']} is gone from the store",
-            next_step="stackbuild build --rebuild, which makes it again",
-        ) from None
+    text = store.checked(store.source(Digest(layer["listing"]))).read_bytes().decode("utf-8", "surrogateescape")
     for line in text.split("\n")[:-1]:
         head, path, owner = line.split("\t")
         kind, mode, ids, size, mark = head.split(" ", 4)
-        yield Listed(kind, mode, ids, int(size), mark, path, owner)
+        yield Listed(kind, mode, ids, int(size), _plain(mark), _plain(path), owner)
+
+
+def _plain(text: str) -> str:
+    """What `layer.escaped` made of a text, undone."""
+    if "\\" not in text:
+        return text
+    return re.sub(r"\\(.)", lambda found: {"t": "\t", "n": "\n"}.get(found[1], found[1]), text)
 
 
 def folders(store: Store, results: Iterable[Mapping[str, Any]]) -> tuple[set[str], dict[str, str]]:
@@ -51,17 +52,21 @@ def folders(store: Store, results: Iterable[Mapping[str, Any]]) -> tuple[set[str
                 if entry.kind == "dir":
                     stand.add(entry.path)
                     links.pop(entry.path, None)
-                elif entry.kind == "link":
+                    continue
+                gone = entry.path.removesuffix("/.wh..opq")
+                if gone == entry.path:
+                    links.pop(gone, None)
+                if gone in stand:
+                    stand -= {one for one in stand if one.startswith(gone + "/")}
+                    links = {one: target for one, target in links.items() if not one.startswith(gone + "/")}
+                    stand -= {gone} if gone == entry.path else set()
+                if entry.kind == "link":
                     links[entry.path] = entry.mark.removeprefix("-> ")
-                    stand.discard(entry.path)
-                elif entry.kind == "whiteout":
-                    stand.discard(entry.path)
-                    links.pop(entry.path, None)
     return stand, links
 
 
 def conflicts(store: Store, layers: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str, str]]:
-    """(path, owner, owner) of files that two packages of these layers bring with different bytes."""
+    """(path, owner, owner) where two packages of these layers bring other bytes, or one a file and one a folder."""
     found: dict[str, Listed] = {}
     for layer in layers:
         for entry in read(store, layer):
@@ -74,3 +79,9 @@ def conflicts(store: Store, layers: Iterable[Mapping[str, Any]]) -> Iterator[tup
                 entry.mode,
             ):
                 yield entry.path, other.owner, entry.owner
+    judged: set[str] = set()
+    for path, entry in found.items():
+        while (path := path.rpartition("/")[0]) and path not in judged:
+            judged.add(path)
+            if path in found:
+                yield path, found[path].owner, entry.owner

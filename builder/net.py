@@ -10,6 +10,7 @@ Proxies, netrc and CA bundles come from the environment, as `requests` reads the
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,7 +39,10 @@ _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 def redact(url: str) -> str:
     """The URL without user info and query, for errors and logs."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "a URL that is none"
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit((parts.scheme, host, parts.path, "", ""))
 
@@ -128,7 +132,8 @@ class Client:
             Unreachable: no answer, or one without a length.
         """
         if (path := _local_path(url)) is not None:
-            return path.stat().st_size
+            with _opened(path) as stream:
+                return os.fstat(stream.fileno()).st_size
         answer = self._ask("HEAD", url, {"Accept-Encoding": "identity"})
         length = answer.headers.get("Content-Length")
         if length is None:
@@ -188,6 +193,10 @@ class Client:
                         progress(len(chunk))
             except (requests.RequestException, HTTPError):
                 pass
+            except Unreachable:
+                if not done:
+                    raise
+                break  # There is no more of it (HTTP 416), or the server went away for good.
             if done == size:
                 break
             if attempt + 1 < _ATTEMPTS:
@@ -196,7 +205,7 @@ class Client:
             raise Unreachable(
                 f"truncated download: {redact(url)}",
                 expected=f"{size} bytes",
-                got=f"{done} bytes after {_ATTEMPTS} attempts; nothing was kept",
+                got=f"{done} bytes after {attempt + 1} attempts; nothing was kept",
                 next_step="run the same command again",
             )
         got = "sha256:" + hasher.hexdigest()
@@ -218,6 +227,8 @@ class Client:
         with self._ask("GET", url, headers, stream=True) as answer:
             if resume and answer.status_code != 206:
                 yield _RESTART
+            elif resume and not answer.headers.get("Content-Range", "").startswith(f"bytes {resume}-"):
+                raise Unreachable(f"wrong range of {redact(url)}", expected=f"bytes {resume}-")
             yield from answer.raw.stream(_CHUNK, decode_content=False)
 
     def _retried(self, url: str, limit: int, headers: dict[str, str]) -> Iterator[bytes]:

@@ -79,7 +79,9 @@ def present(store: Store, result: object) -> bool:
         return False
     if "wheel" in result and not store.source(Digest(result["wheel"])).exists():
         return False
-    if "manifest" in result and not store.blob(Digest(result["manifest"]["digest"])).exists():
+    if "manifest" in result and not all(
+        store.blob(Digest(one)).exists() for one in (result["manifest"]["digest"], result["config"])
+    ):
         return False
     return all(
         store.blob(Digest(layer["digest"])).exists() and store.source(Digest(layer["listing"])).exists()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -18,9 +19,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from builder.errors import StackbuildError
+from builder.tree import NEWEST
 
 _CHILD = Path(__file__).with_name("sandbox_child.py")
 _IDS = 65536
+_LOADER = ("LD_LIBRARY_PATH",)
+"""All that our own interpreter may need of the host's environment: process 1's is readable in the sandbox."""
 
 ENVIRONMENT: Mapping[str, str] = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -29,6 +33,8 @@ ENVIRONMENT: Mapping[str, str] = {
     "TZ": "UTC",
     "DEBIAN_FRONTEND": "noninteractive",
     "DEBCONF_NONINTERACTIVE_SEEN": "true",
+    "SOURCE_DATE_EPOCH": str(NEWEST),
+    "FORCE_SOURCE_DATE": "1",  # TeX's programs ask for this word too.
 }
 
 
@@ -107,8 +113,9 @@ def started(
     spec_r, spec_w = os.pipe()
     status_r, status_w = os.pipe()
     process = subprocess.Popen(
-        [sys.executable, "-I", "-S", str(_CHILD), str(spec_r), str(status_w)],
+        [sys.executable, "-I", "-S", "-X", "utf8", str(_CHILD), str(spec_r), str(status_w)],
         pass_fds=(spec_r, status_w),
+        env={name: os.environ[name] for name in _LOADER if name in os.environ},
         stdin=stdin,
         stdout=stdout,
         stderr=stderr,
@@ -116,6 +123,7 @@ def started(
     )
     os.close(spec_r)
     os.close(status_w)
+    init = 0
     try:
         with os.fdopen(spec_w, "wb") as stream:
             stream.write(spec)
@@ -125,10 +133,12 @@ def started(
         if failed is not None or not said:
             process.wait()
             raise _refused(failed or {"error": "the sandbox process died", "errno": 0})
-        yield Running(process, said[0]["pid"])
+        init = said[0]["pid"]
+        yield Running(process, init)
     finally:
         if process.poll() is None:
-            process.kill()
+            # The death of process 1 ends its whole namespace, and `process`, its parent, ends once that is done.
+            os.kill(init or process.pid, signal.SIGKILL)
             process.wait()
 
 
@@ -158,16 +168,18 @@ def _spec(root: Root, command: Command) -> dict[str, Any]:
         empty = root.workspace / "empty"
         empty.mkdir(exist_ok=True)
         lowers = lowers or [empty]
-    for number, lower in enumerate(lowers):
-        link = links / str(number)
-        link.unlink(missing_ok=True)
-        link.symlink_to(lower.absolute())
+    named = {str(number): lower for number, lower in enumerate(lowers)}
+    named |= {"upper": upper, "work": work} if upper else {}
+    for name, folder in named.items():
+        (links / name).unlink(missing_ok=True)
+        (links / name).symlink_to(folder.absolute())
     faketime = os.environ.get("STACKBUILD_SANDBOX_CLOCK", "")
     env, binds = dict(command.env), list(command.binds)
     if faketime and command.enter:
         library, shift = faketime.split("@", 1)
         binds.append((library, "run/stackbuild/clock.so", True))
-        env |= {"LD_PRELOAD": "/run/stackbuild/clock.so", "FAKETIME": shift, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+        env |= {"LD_PRELOAD": "/run/stackbuild/clock.so", "FAKETIME": shift}
+        env |= {"FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1"}  # Files keep the times that they have.
     return {
         "argv": list(command.argv),
         "as_init": command.as_init,
@@ -180,18 +192,19 @@ def _spec(root: Root, command: Command) -> dict[str, Any]:
         "hostname": command.hostname,
         "ids": command.ids,
         "lowers": [str(number) for number in range(len(lowers))],
-        "lowers_folder": str(links),
+        "lowers_folder": str(links.absolute()),
         "network": command.network,
         "program": command.program,
         "no_new_privs": command.no_new_privs,
+        "parent": os.getpid(),
         "root": str((root.plain or mountpoint).absolute()),
         "tmpfs": list(command.tmpfs) if command.enter else [],
         "uid": command.uid,
         "umask": command.umask,
-        "upper": str(upper.absolute()) if upper else "",
+        "upper": "upper" if upper else "",
         "user_namespace": True,
         "volatile": True,
-        "work": str(work),
+        "work": "work",
     }
 
 

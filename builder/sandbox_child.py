@@ -25,7 +25,16 @@ from typing import Any, NoReturn
 NEWNS, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET = 0x20000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
 RDONLY, NOSUID, NODEV, NOEXEC, REMOUNT, BIND, REC, PRIVATE = 1, 2, 4, 8, 32, 4096, 16384, 1 << 18
 DETACH = 2
-NO_NEW_PRIVS = 38
+DEATH_SIGNAL, DROP_FROM_BOUNDS, NO_NEW_PRIVS = 1, 24, 38
+ADDR_NO_RANDOMIZE = 0x0040000
+KEPT_CAPABILITIES = frozenset({0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31})
+"""What container engines leave to a root by default: enough for package scripts, not enough to mount or to trace.
+
+chown, dac_override, fowner, fsetid, kill, setgid, setuid, setpcap, net_bind_service, net_raw, sys_chroot, mknod,
+audit_write, setfcap (capabilities(7)).
+"""
+GUARDED = ("bus", "fs", "irq", "sys", "sysrq-trigger")
+"""Below /proc, and of the whole machine: the kernel lets the host's uid 0 write them, with capabilities or without."""
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 
 _program: Callable[[Any], None] | None = None
@@ -101,11 +110,16 @@ def enter_namespaces(spec: dict[str, Any]) -> None:
         os.setresuid(0, 0, 0)
     else:
         call("unshare", flags)
+    call("prctl", DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)  # After the ids: changing them clears it.
+    if os.getppid() != spec["parent"]:
+        os._exit(125)
 
 
 def inside(spec: dict[str, Any], status_fd: int) -> NoReturn:
     """Process 1 of the sandbox."""
     try:
+        call("prctl", DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
+        os.umask(0o022)
         mount("none", "/", flags=REC | PRIVATE)
         if not spec["network"]:
             loopback_up()
@@ -113,15 +127,14 @@ def inside(spec: dict[str, Any], status_fd: int) -> NoReturn:
         root = make_root(spec)
         if spec["enter"]:
             pivot(root)
-        os.umask(0o022)
         os.chdir(spec["cwd"])
         if spec["as_init"]:
             become(spec, status_fd)
         command = os.fork()
         if command == 0:
             become(spec, status_fd)
-    except OSError as error:
-        fail(status_fd, error)
+    except Exception as error:
+        fail(status_fd, error if isinstance(error, OSError) else OSError(0, f"{type(error).__name__}: {error}"))
     os.close(status_fd)
     reap_until_exit(command)
 
@@ -135,11 +148,14 @@ def make_root(spec: dict[str, Any]) -> str:
         if spec["upper"]:
             data += f",upperdir={spec['upper']},workdir={spec['work']}" + (",volatile" if spec["volatile"] else "")
         mount("overlay", root, "overlay", 0, data)
+        if spec["upper"]:
+            os.chmod(root, 0o755)  # Whatever umask made the upper folder, other users must get in.
     elif spec["enter"]:
         mount(root, root, flags=BIND)
     if spec["enter"]:
         devices(root)
         mount_at(root, "proc", "proc", "proc", NOSUID | NODEV | NOEXEC)
+        guard_proc(root)
     for path, options in spec["tmpfs"]:
         mount_at(root, path, "tmpfs", "tmpfs", NOSUID | NODEV, options)
     for source, path, readonly in spec["binds"]:
@@ -187,6 +203,14 @@ def devices(root: str) -> None:
     os.symlink("pts/ptmx", f"{root}/dev/ptmx")
 
 
+def guard_proc(root: str) -> None:
+    for name in GUARDED:
+        path = f"{root}/proc/{name}"
+        if os.path.exists(path):
+            mount(path, path, flags=BIND | REC)
+            mount("none", path, flags=BIND | REMOUNT | RDONLY | NOSUID | NODEV | NOEXEC)
+
+
 def pivot(root: str) -> None:
     os.chdir(root)
     number = {"x86_64": 155, "aarch64": 41}[os.uname().machine]
@@ -207,9 +231,16 @@ def become(spec: dict[str, Any], status_fd: int) -> NoReturn:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_DFL)
     os.umask(spec["umask"])
+    if not spec["as_init"]:
+        # Programs that seed a hash table with an address (Lua, hence LuaTeX's formats) write the same bytes twice.
+        _libc.personality(ADDR_NO_RANDOMIZE)
+    if spec["enter"]:
+        drop_capabilities()
     os.setgroups(spec["groups"])
     os.setresgid(spec["gid"], spec["gid"], spec["gid"])
     os.setresuid(spec["uid"], spec["uid"], spec["uid"])
+    if spec["as_init"]:
+        call("prctl", DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)  # Again, as changing the ids cleared it.
     if spec["no_new_privs"]:
         call("prctl", NO_NEW_PRIVS, 1, 0, 0, 0)
     if _program is not None:
@@ -220,6 +251,15 @@ def become(spec: dict[str, Any], status_fd: int) -> NoReturn:
     except OSError as error:
         sys.stderr.write(f"stackbuild: cannot execute {spec['argv'][0]}: {error.strerror}\n")
         os._exit(127 if error.errno == 2 else 126)
+
+
+def drop_capabilities() -> None:
+    """Take from whatever is executed from here on, and its children, all but `KEPT_CAPABILITIES` (capabilities(7))."""
+    with open("/proc/sys/kernel/cap_last_cap") as stream:
+        last = int(stream.read())
+    for number in range(last + 1):
+        if number not in KEPT_CAPABILITIES:
+            call("prctl", DROP_FROM_BOUNDS, number, 0, 0, 0)
 
 
 def call_program(spec: dict[str, Any]) -> NoReturn:

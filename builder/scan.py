@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from builder.errors import HostileInput
 from builder.tree import NEWEST, Entry, File
@@ -20,13 +21,16 @@ _OPAQUE = ("user.overlay.opaque", "trusted.overlay.opaque")
 def scan(root: str, owners: Mapping[str, str], skipped: frozenset[str] = frozenset()) -> Iterator[Entry]:
     """Entries below `root`, in no promised order, `skipped` top-level names left out.
 
+    Of the names of one file, the first in byte order is the file, the others are hard links to it, so that in a sorted
+    tree each stands after what it names.
+
     Args:
         owners: path → package, paths relative and free of links.
 
     Raises:
         HostileInput: a device, socket or pipe stands there.
     """
-    first_names: dict[tuple[int, int], str] = {}
+    names: dict[tuple[int, int], list[Entry]] = {}
     stack = [""]
     while stack:
         folder = stack.pop()
@@ -38,7 +42,7 @@ def scan(root: str, owners: Mapping[str, str], skipped: frozenset[str] = frozens
                 continue
             info = one.stat(follow_symlinks=False)
             owner = owners.get(path, "")
-            mtime = min(int(info.st_mtime), NEWEST)
+            mtime = max(0, min(int(info.st_mtime), NEWEST))
             mode, uid, gid = stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid
             if stat.S_ISDIR(info.st_mode):
                 yield Entry(path, "dir", mode, uid, gid, owner=owner)
@@ -49,16 +53,21 @@ def scan(root: str, owners: Mapping[str, str], skipped: frozenset[str] = frozens
                 target = os.readlink(one.path)
                 yield Entry(path, "link", 0o777, uid, gid, mtime, target=target, owner=owner)
             elif stat.S_ISREG(info.st_mode):
-                known = first_names.setdefault((info.st_dev, info.st_ino), path) if info.st_nlink > 1 else path
-                if known != path:
-                    yield Entry(path, "hardlink", mode, uid, gid, mtime, target=known, owner=owner)
-                    continue
                 content = File(one.path, info.st_size)
-                yield Entry(path, "file", mode, uid, gid, mtime, content, owner=owner, xattrs=_xattrs(one.path))
+                entry = Entry(path, "file", mode, uid, gid, mtime, content, owner=owner, xattrs=_xattrs(one.path))
+                if info.st_nlink > 1:
+                    names.setdefault((info.st_dev, info.st_ino), []).append(entry)
+                else:
+                    yield entry
             elif stat.S_ISCHR(info.st_mode) and info.st_rdev == 0:
                 yield Entry(path, "whiteout")
             else:
                 raise HostileInput(f"a device, socket or pipe cannot be part of an image: /{path}")
+    for found_names in names.values():
+        first, *others = sorted(found_names, key=lambda entry: entry.path.encode("utf-8", "surrogateescape"))
+        yield first
+        for entry in others:
+            yield replace(entry, kind="hardlink", content=None, target=first.path, xattrs=())
 
 
 def _opaque(path: str) -> bool:

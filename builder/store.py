@@ -14,6 +14,7 @@ a killed build leaves rubbish in `tmp/` only, which the next one sweeps.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -21,7 +22,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -40,12 +41,34 @@ def default_path(environ: Mapping[str, str]) -> Path:
     return Path(cache) / "stackbuild"
 
 
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Say in words that the store cannot be written: a full disk, a store of somebody else."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        raise StackbuildError(
+            "the disk of the store is full" if full else "cannot write to the store",
+            where=str(path),
+            got=f"{error.strerror}; what was finished is kept",
+            next_step=("free some room" if full else "make it writable")
+            + ", or set STACKBUILD_STORE to another folder; then run the same command again",
+        ) from None
+
+
 class Incoming:
-    """A file on its way into the store; without `commit` it vanishes."""
+    """A file on its way into the store; without `commit` it vanishes. Its lock tells `sweep` that it is written."""
 
     def __init__(self, final_folder: Path, scratch: Path) -> None:
         self._folder = final_folder
-        handle, name = tempfile.mkstemp(dir=scratch)
+        with _writing(scratch):
+            while True:
+                handle, name = tempfile.mkstemp(dir=scratch)
+                fcntl.flock(handle, fcntl.LOCK_EX)
+                if os.fstat(handle).st_nlink:
+                    break
+                os.close(handle)  # Swept in the moment before it was locked.
         self.path = Path(name)
         self._file: IO[bytes] = os.fdopen(handle, "wb")
 
@@ -55,24 +78,32 @@ class Incoming:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        with suppress(OSError):  # What could not be written is thrown away.
+            self._file.close()
         self.path.unlink(missing_ok=True)
 
-    def write(self, data: bytes | memoryview) -> None:
-        self._file.write(data)
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        with _writing(self._folder):
+            self._file.write(data)
 
     def truncate(self) -> None:
         """Forget what was written so far."""
-        self._file.seek(0)
-        self._file.truncate()
+        with _writing(self._folder):
+            self._file.seek(0)
+            self._file.truncate()
 
     def commit(self, digest: Digest) -> Path:
         """Give the file its name. The caller has taken `digest` of exactly the bytes written."""
-        self._file.flush()
-        os.fchmod(self._file.fileno(), 0o644)
-        os.fsync(self._file.fileno())
-        final = self._folder / digest.hex
-        os.rename(self.path, final)
+        return self.publish(digest.hex)
+
+    def publish(self, name: str) -> Path:
+        """Let the file appear under a name, whole and at once."""
+        final = self._folder / name
+        with _writing(self._folder):
+            self._file.flush()
+            os.fchmod(self._file.fileno(), 0o644)
+            os.fsync(self._file.fileno())
+            os.rename(self.path, final)
         return final
 
 
@@ -92,7 +123,7 @@ class Store:
         store = cls(path)
         mark = path / "version"
         try:
-            found = mark.read_text().strip()
+            found = mark.read_bytes().decode("ascii", "replace").strip()
         except FileNotFoundError:
             try:
                 store._create()
@@ -101,6 +132,10 @@ class Store:
                     f"cannot create the store {path}", got=str(error.strerror), next_step="set STACKBUILD_STORE"
                 ) from None
             found = FORMAT
+        except OSError as error:
+            raise StackbuildError(
+                f"cannot read the store {path}", got=str(error.strerror), next_step="set STACKBUILD_STORE"
+            ) from None
         if found != FORMAT:
             raise StackbuildError(
                 f"the store {path} has another format",
@@ -113,10 +148,11 @@ class Store:
     def _create(self) -> None:
         for name in ("images/blobs/sha256", "sources/sha256", "actions", "roots", "logs", "tmp"):
             (self.path / name).mkdir(parents=True, exist_ok=True)
-        self._write("images/oci-layout", canonical({"imageLayoutVersion": "1.0.0"}))
-        if not (self.path / "images/index.json").exists():
-            self._write("images/index.json", canonical({"schemaVersion": 2, "manifests": []}))
-        self._write("version", (FORMAT + "\n").encode())
+        with self.locked("index"):  # Another process may have made the store just now, and tagged in it.
+            self._write("images/oci-layout", canonical({"imageLayoutVersion": "1.0.0"}))
+            if not (self.path / "images/index.json").exists():
+                self._write("images/index.json", canonical({"schemaVersion": 2, "manifests": []}))
+            self._write("version", (FORMAT + "\n").encode())
 
     # Sources and blobs -------------------------------------------------------------------------------------
 
@@ -137,7 +173,8 @@ class Store:
     def put_blob(self, data: bytes) -> Digest:
         """Write a small blob (config, manifest) and return its digest."""
         digest = Digest.of(data)
-        if not self.blob(digest).exists():
+        path = self.blob(digest)
+        if not path.exists() or path.read_bytes() != data:
             with self.new_blob() as incoming:
                 incoming.write(data)
                 incoming.commit(digest)
@@ -149,11 +186,18 @@ class Store:
         Raises:
             HostileInput: the bytes changed since they were written; the file is gone from the store then, so that
                 the same command run again fetches or builds it anew.
+            StackbuildError: it is not there.
         """
-        with path.open("rb") as stream:
-            got = hashlib.file_digest(stream, "sha256").hexdigest()
+        try:
+            with path.open("rb") as stream:
+                got = hashlib.file_digest(stream, "sha256").hexdigest()
+        except FileNotFoundError:
+            raise StackbuildError(
+                f"a file is gone from the store: {path}", next_step="run the same command again"
+            ) from None
         if got != path.name:
-            path.unlink()
+            with _writing(path):
+                path.unlink(missing_ok=True)
             raise HostileInput(
                 f"a file in the store has changed: {path}",
                 expected=f"sha256:{path.name}",
@@ -167,23 +211,28 @@ class Store:
     def action(self, key: Digest) -> dict[str, Any] | None:
         """`{"document": …, "result": …}` of a finished action, or None. A damaged file counts as none."""
         try:
-            found = json.loads((self.path / "actions" / f"{key.hex}.json").read_bytes())
-        except (FileNotFoundError, ValueError):
+            data = (self.path / "actions" / f"{key.hex}.json").read_bytes()
+        except FileNotFoundError:
             return None
-        return found if isinstance(found, dict) and "result" in found else None
+        body = data[:-_SEAL] + b"}"
+        if data[-_SEAL:] != _seal(body):
+            return None
+        found: dict[str, Any] = json.loads(body)
+        return found
 
     def has_action(self, key: Digest) -> bool:
         return (self.path / "actions" / f"{key.hex}.json").exists()
 
     def put_action(self, key: Digest, document: Json, result: Json) -> None:
-        self._write(f"actions/{key.hex}.json", canonical({"document": document, "result": result}))
+        body = canonical({"document": document, "result": result})
+        self._write(f"actions/{key.hex}.json", body[:-1] + _seal(body))
 
     # Image index -------------------------------------------------------------------------------------------
 
     def tag(self, name: str, descriptor: Mapping[str, Json]) -> None:
         """Let `name` mean this manifest or index; the only writer of `index.json`, one process at a time."""
         with self.locked("index"):
-            index = json.loads((self.path / "images/index.json").read_bytes())
+            index = self._index()
             ref = "org.opencontainers.image.ref.name"
             kept = [m for m in index["manifests"] if m.get("annotations", {}).get(ref) != name]
             kept.append({**descriptor, "annotations": {ref: name}})
@@ -193,11 +242,23 @@ class Store:
 
     def tagged(self, name: str) -> dict[str, Any] | None:
         """The descriptor that a tag names, or None."""
-        index = json.loads((self.path / "images/index.json").read_bytes())
-        for found in index["manifests"]:
+        for found in self._index()["manifests"]:
             if found.get("annotations", {}).get("org.opencontainers.image.ref.name") == name:
                 return dict(found)
         return None
+
+    def _index(self) -> dict[str, Any]:
+        path = self.path / "images/index.json"
+        try:
+            index = json.loads(path.read_bytes())
+            if isinstance(index["manifests"], list):
+                return dict(index)
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            pass
+        raise StackbuildError(
+            f"the store's image index is damaged: {path}",
+            next_step=f"rm {path}, then build again: what is built is only tagged anew",
+        )
 
     # Scratch -----------------------------------------------------------------------------------------------
 
@@ -208,33 +269,60 @@ class Store:
     @contextmanager
     def workspace(self) -> Iterator[Path]:
         """A folder below `tmp/`, removed at the end. Its lock tells `sweep` that somebody lives there."""
-        folder = Path(tempfile.mkdtemp(dir=self.scratch, prefix="work-"))
-        with (folder / ".lock").open("w") as handle:
+        while True:
+            with _writing(self.scratch):
+                folder = Path(tempfile.mkdtemp(dir=self.scratch, prefix="work-"))
+            try:
+                handle = (folder / ".lock").open("w")
+            except FileNotFoundError:
+                continue  # Swept in the moment before it was locked, as below.
             fcntl.flock(handle, fcntl.LOCK_SH)
+            if os.fstat(handle.fileno()).st_nlink:
+                break
+            handle.close()
+        with handle:
             try:
                 yield folder
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def sweep(self) -> int:
-        """Remove what killed processes left in `tmp/`; returns how many entries went."""
+        """Remove what killed processes left in `tmp/`; returns how many entries went.
+
+        Whatever is in use is locked, and whoever locks a thing looks afterwards whether it still has its name.
+        """
         swept = 0
-        for entry in sorted(self.scratch.glob("work-*")):
+        for entry in sorted(self.scratch.iterdir()):
+            mark = entry / ".lock" if entry.name.startswith("work-") else entry
             try:
-                with (entry / ".lock").open("r+") as handle:
+                with mark.open("rb") as handle:
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    shutil.rmtree(entry, ignore_errors=True)
+                    if mark == entry:
+                        entry.unlink()
+                    else:
+                        shutil.rmtree(entry, ignore_errors=True)
+            except FileNotFoundError:
+                with suppress(OSError):
+                    entry.rmdir()  # Killed before it was locked.
                     swept += 1
             except OSError:
                 continue
+            else:
+                swept += 1
         return swept
 
     @contextmanager
     def locked(self, name: str) -> Iterator[None]:
         """Hold the store's lock of that name, against threads and processes."""
-        with (self.path / "tmp" / f"{name}.lock").open("w") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
+        path = self.path / "tmp" / f"{name}.lock"
+        while True:
+            with _writing(path):
+                handle = path.open("w")
+            with handle:
+                fcntl.flock(handle, fcntl.LOCK_EX)
+                if os.fstat(handle.fileno()).st_nlink:
+                    yield
+                    return
 
     def write(self, name: str, data: bytes) -> Path:
         """Write a file of the store (a log, a cached table) under its relative name."""
@@ -243,16 +331,17 @@ class Store:
 
     def _write(self, name: str, data: bytes) -> None:
         final = self.path / name
-        final.parent.mkdir(parents=True, exist_ok=True)
-        (self.path / "tmp").mkdir(exist_ok=True)
-        handle, scratch = tempfile.mkstemp(dir=self.path / "tmp")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fchmod(stream.fileno(), 0o644)
-                os.fsync(stream.fileno())
-            os.rename(scratch, final)
-        except BaseException:
-            Path(scratch).unlink(missing_ok=True)
-            raise
+        with _writing(final):
+            final.parent.mkdir(parents=True, exist_ok=True)
+            self.scratch.mkdir(exist_ok=True)
+        with Incoming(final.parent, self.scratch) as incoming:
+            incoming.write(data)
+            incoming.publish(final.name)
+
+
+def _seal(body: bytes) -> bytes:
+    """The last member of an action's file: the sha256 of the JSON without it, so that a flipped bit is noticed."""
+    return b',"sha256":"' + hashlib.sha256(body).hexdigest().encode() + b'"}'
+
+
+_SEAL = len(_seal(b""))

@@ -6,6 +6,7 @@ disk: an entry's content may lie in memory, in a file, or still deflated inside 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -104,6 +105,10 @@ OWN_LAYERS = 24
 """More layers than this in one image of one kind, and the image's threshold doubles."""
 
 
+_STRANGE = re.compile("[\0-\x1f\x7f\\\\\ud800-\udfff]")
+"""Control characters, backslashes, and bytes that are no UTF-8 (as `os.fsdecode` gives them)."""
+
+
 def safe(path: str, where: str) -> str:
     """The path in normal form, relative and without a leading slash: the one judge of foreign paths.
 
@@ -111,7 +116,7 @@ def safe(path: str, where: str) -> str:
         HostileInput: absolute, escaping, empty, or with characters that no package needs.
     """
     parts = path.split("/")
-    if path.startswith("/") or ".." in parts or "\0" in path or "\\" in path or "\n" in path or not path.strip("./"):
+    if path.startswith("/") or ".." in parts or _STRANGE.search(path) or not path.strip("./"):
         raise HostileInput(f"unsafe path: {path!r}", where=where, expected="a relative path inside the package")
     if "." in parts or "" in parts:
         path = "/".join(part for part in parts if part not in {"", "."})
@@ -119,15 +124,30 @@ def safe(path: str, where: str) -> str:
 
 
 def with_parents(entries: Iterable[Entry], known: dict[str, Entry] | None = None) -> list[Entry]:
-    """Sorted entries, each folder on the way present: as in `known` if it stands there, else 0755 0:0."""
+    """Sorted entries, each folder on the way present: as in `known` if it stands there, else 0755 0:0.
+
+    Raises:
+        StackbuildError: an entry lies below what is no folder.
+    """
     found = {entry.path: entry for entry in entries}
-    for path in list(found):
+    for path, below in list(found.items()):
         while "/" in path:
             path = path.rpartition("/")[0]
             if path in found:
+                if found[path].kind != "dir":
+                    raise _no_folder(found[path], below)
                 break
             found[path] = (known or {}).get(path) or Entry(path, "dir")
     return sorted(found.values(), key=lambda entry: entry.path.encode("utf-8", "surrogateescape"))
+
+
+def _no_folder(entry: Entry, below: Entry) -> StackbuildError:
+    owners = sorted({entry.owner, below.owner} - {""})
+    return StackbuildError(
+        f"{entry.path} is to be a {entry.kind}, and a folder that holds {below.path}",
+        where=" and ".join(owners),
+        next_step="leave one of the packages out" if len(owners) > 1 else "",
+    )
 
 
 def partition(sizes: Sequence[tuple[str, int]]) -> tuple[Part, ...]:

@@ -70,10 +70,5 @@ def _filler(store: Store, layer: Mapping[str, Any]) -> Callable[[Path, Path], No
             said = running.process.stderr.read() if running.process.stderr else b""
             if running.process.wait():
                 raise StackbuildError(f"cannot unpack layer {layer['name']}", got=said.decode(errors="replace")[-500:])
-        for name in ("dev", "proc"):  # Mount points of the sandbox itself, unless the layer has them.
-            try:
-                (upper / name).rmdir()
-            except OSError:
-                continue
 
     return fill

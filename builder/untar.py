@@ -5,14 +5,21 @@ Whiteouts become overlayfs's own (Linux, filesystems/overlayfs.rst): a 0:0 chara
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import sys
 import tarfile
 
+_DETACH = 2
+_libc = ctypes.CDLL(None, use_errno=True)
+
 
 def main(_: object) -> None:
     """Unpack until the end of the archive; modes, owners and times as they stand in it."""
+    for name in ("/proc", "/dev"):  # The sandbox's own: a layer's folders of that name must not end in them.
+        _libc.umount2(name.encode(), _DETACH)
+        os.rmdir(name)
     with tarfile.open(fileobj=sys.stdin.buffer, mode="r|", bufsize=1 << 20) as archive:
         for member in archive:
             path = "/" + member.name.removeprefix("./").strip("/")

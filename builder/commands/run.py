@@ -10,7 +10,7 @@ import click
 
 @click.command("run", help=__doc__)
 @click.argument("wanted", metavar="TARGET")
-@click.option("--port", type=click.IntRange(0, 65535), default=8888, show_default=True, help="On this machine's loopback.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8888, show_default=True, help="On the loopback.")
 @click.option("--home", type=click.Path(path_type=Path, file_okay=False), help="Folder to mount as the home volume.")
 @click.option("--env", "-e", "extra", metavar="NAME=VALUE", multiple=True, help="Set a variable in the container.")
 @click.option("--host-network", is_flag=True, help="Share this machine's network, so that packages can be installed.")

@@ -21,7 +21,13 @@ def command(folder: Path, wanted: tuple[str, ...], as_json: bool) -> None:
     states = list(status.status(project, select(project.manifest, wanted)))
     if as_json:
         rows = [
-            {"target": str(one.target), "locked": one.locked, "built": one.built, "because": one.because, "size": one.size}
+            {
+                "target": str(one.target),
+                "locked": one.locked,
+                "built": one.built,
+                "because": one.because,
+                "size": one.size,
+            }
             for one in states
         ]
         print(json.dumps(rows, indent=2))
@@ -29,4 +35,4 @@ def command(folder: Path, wanted: tuple[str, ...], as_json: bool) -> None:
     width = max(len(str(one.target)) for one in states)
     for one in states:
         size = gigabytes(one.size) if one.size else ""
-        print(f"{str(one.target):{width}}  locked {one.locked:4} built {one.built:6} {size or one.because}".rstrip())
+        print(f"{one.target!s:{width}}  locked {one.locked:4} built {one.built:6} {size or one.because}".rstrip())

@@ -89,17 +89,18 @@ def _attempt(action: Action, store: Store, make: Callable[[Path], Workshop], fet
     results = {role: _result(store, need) for role, need in action.needs.items()}
     document = action.result_document(results)
     own = key(document)
-    known = store.action(own)
-    if known is not None and present(store, known["result"]):
-        store.put_action(action.plan_key, action.document, known["result"])
-        return "same inputs"
-    fetch(tuple(action.sources.values()))
-    watcher.started(action)
-    log = store.path / "logs" / f"{action.plan_key.hex[:12]}.txt"
-    log.unlink(missing_ok=True)
-    result = perform(action, results, make(log))
-    store.put_action(own, document, dict(result))
-    store.put_action(action.plan_key, action.document, dict(result))
+    with store.locked(f"action-{own.hex}"):  # Equal inputs, in another target or process: once is enough.
+        known = store.action(own)
+        if known is not None and present(store, known["result"]):
+            store.put_action(action.plan_key, action.document, known["result"])
+            return "same inputs"
+        fetch(tuple(action.sources.values()))
+        watcher.started(action)
+        log = store.path / "logs" / f"{action.plan_key.hex[:12]}.txt"
+        log.unlink(missing_ok=True)
+        result = perform(action, results, make(log))
+        store.put_action(own, document, dict(result))
+        store.put_action(action.plan_key, action.document, dict(result))
     return "done"
 
 

@@ -126,9 +126,7 @@ def _build_elsewhere(project: Project, targets: Sequence[Target], store: Store, 
         )
 
 
-def _differences(
-    one: Store, other: Store, first: Mapping[str, Any], second: Mapping[str, Any]
-) -> Iterator[str]:
+def _differences(one: Store, other: Store, first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[str]:
     if len(first["layers"]) != len(second["layers"]):
         yield f"{len(first['layers'])} layers, then {len(second['layers'])}"
     for before, after in zip(first["layers"], second["layers"], strict=False):

@@ -28,7 +28,7 @@ from builder.site import Site
 from builder.store import Store
 from builder.tree import NEWEST, Entry, partition
 
-VERSION = 2
+VERSION = 3
 _MOUNTED = frozenset({"dev", "proc", "run", "sys", "tmp"})
 _INFO = "var/lib/dpkg/info"
 
@@ -157,7 +157,9 @@ def _parts(parts: Sequence[Any], upper: Path, lowers: Sequence[Path]) -> list[tu
                     break
                 own[path] = folders[path]
         if own:
-            found.append((name, sorted(own.values(), key=lambda one: one.path.encode("utf-8", "surrogateescape"))))
+            found.append(
+                (f"apt/{name}", sorted(own.values(), key=lambda one: one.path.encode("utf-8", "surrogateescape")))
+            )
     return found
 
 

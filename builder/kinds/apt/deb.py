@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import lzma
+import re
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -11,6 +13,8 @@ from dataclasses import dataclass
 
 MAGIC = b"!<arch>\n"
 _CONTROL_LIMIT = 64 << 20
+_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
+_ARCHITECTURE = re.compile(r"[a-z0-9-]+")
 
 
 class BadDeb(Exception):
@@ -66,6 +70,13 @@ def read(path: str) -> Deb:
     Raises:
         BadDeb: it is not well formed.
     """
+    try:
+        return _read(path)
+    except (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, ValueError) as error:
+        raise BadDeb(f"{path}: {error or type(error).__name__}") from None
+
+
+def _read(path: str) -> Deb:
     with open(path, "rb") as stream:
         if stream.read(8) != MAGIC:
             raise BadDeb(f"{path}: no Debian package (its ar magic is missing)")
@@ -74,6 +85,8 @@ def read(path: str) -> Deb:
             if len(header) != 60 or header[58:] != b"`\n":
                 raise BadDeb(f"{path}: damaged ar header")
             name = header[:16].decode("ascii", "replace").strip().rstrip("/")
+            if not header[48:58].strip().isdigit():
+                raise BadDeb(f"{path}: damaged ar header")
             size = int(header[48:58])
             found[name] = (stream.tell(), size)
             stream.seek(size + size % 2, 1)
@@ -83,7 +96,8 @@ def read(path: str) -> Deb:
             raise BadDeb(f"{path}: a member of the package is missing, it has {sorted(found)}")
         offset, size = found[control]
         stream.seek(offset)
-        raw = decompressor(control)(stream.read(size))
+        with reader(control, io.BytesIO(stream.read(size))) as unpacked:
+            raw = unpacked.read(_CONTROL_LIMIT + 1)
     if len(raw) > _CONTROL_LIMIT:
         raise BadDeb(f"{path}: its control archive is larger than {_CONTROL_LIMIT} bytes")
     members: dict[str, tuple[int, bytes]] = {}
@@ -97,16 +111,20 @@ def read(path: str) -> Deb:
                 members[name] = (member.mode & 0o777, content.read())
     if "control" not in members:
         raise BadDeb(f"{path}: it has no control file")
-    return Deb(path, members.pop("control")[1].decode(), members, (data, *found[data]))
+    deb = Deb(path, members.pop("control")[1].decode(), members, (data, *found[data]))
+    if not _PACKAGE.fullmatch(deb.field("Package")) or not _ARCHITECTURE.fullmatch(deb.field("Architecture")):
+        raise BadDeb(f"{path}: its control file names no package and architecture")
+    return deb
 
 
-def decompressor(name: str):  # type: ignore[no-untyped-def]
+def reader(name: str, raw: io.BytesIO) -> io.BufferedIOBase:
+    """What is packed in a member of that name, never more of it in memory than is read."""
     if name.endswith(".xz"):
-        return lzma.decompress
+        return lzma.LZMAFile(raw)
     if name.endswith(".gz"):
-        return lambda data: zlib.decompress(data, 31)
+        return gzip.GzipFile(fileobj=raw)
     if name.endswith(".tar"):
-        return bytes
+        return raw
     raise BadDeb(f"{name}: this compression is not supported; supported are xz, gz and none")
 
 
@@ -116,11 +134,6 @@ def entries(deb: Deb) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
     with open(deb.path, "rb") as stream:
         stream.seek(offset)
         raw = io.BytesIO(stream.read(size))
-    unpacked: io.BufferedIOBase
-    if name.endswith(".xz"):
-        unpacked = lzma.LZMAFile(raw)
-    else:
-        unpacked = io.BytesIO(decompressor(name)(raw.read()))
-    with tarfile.open(fileobj=unpacked, mode="r|") as archive:
+    with tarfile.open(fileobj=reader(name, raw), mode="r|") as archive:
         for member in archive:
             yield member, archive

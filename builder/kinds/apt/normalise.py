@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 
-VERSION = 1
+VERSION = 3
 
 REMOVED = (
     "/etc/.pwd.lock",
@@ -38,6 +38,12 @@ REMOVED = (
     "/var/lib/dpkg/triggers/Lock",
     "/var/lib/systemd/catalog/database",
     "/var/lib/systemd/random-seed",
+    "/var/lib/texmf/web2c/*.log",
+    "/var/lib/texmf/web2c/*/*.log",
+    # Formats that hold a random seed or the day they were made; kpathsea's mktexfmt makes them anew at first use.
+    "/var/lib/texmf/web2c/lua*/*.fmt",
+    "/var/lib/texmf/web2c/pdftex/pdftex.fmt",
+    "/var/lib/texmf/web2c/tex/tex.fmt",
     "/var/lib/ucf/*.[0-9]",
     "/var/log/alternatives.log",
     "/var/log/apt/*",
@@ -63,6 +69,8 @@ def clean() -> None:
             with open(path, "w"):
                 pass
     _fix_shadow()
+    for path in glob.glob("/var/lib/texmf/ls-R"):
+        _sort_listing(path)
 
 
 def _fix_shadow() -> None:
@@ -72,6 +80,20 @@ def _fix_shadow() -> None:
             text = stream.read()
         with open(path, "w") as stream:
             stream.write(re.sub(r"(?m)^([^:]*:[^:]*:)\d+:", rf"\g<1>{SHADOW_DAY}:", text))
+
+
+def _sort_listing(path: str) -> None:
+    """TeX's list of files (kpathsea, "Filename database") is in directory order, and names what was removed above."""
+    with open(path) as stream:
+        head, *blocks = stream.read().split("\n\n")
+    folder = os.path.dirname(path)
+    sorted_blocks = []
+    for block in blocks:
+        title, *names = block.strip("\n").split("\n")
+        there = [name for name in names if os.path.lexists(os.path.join(folder, title.rstrip(":"), name))]
+        sorted_blocks.append("\n".join([title, *sorted(there, key=lambda name: (name.endswith(":"), name))]))
+    with open(path, "w") as stream:
+        stream.write("\n\n".join([head, *sorted(sorted_blocks)]) + "\n")
 
 
 def clamp(newest: int) -> None:

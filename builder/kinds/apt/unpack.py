@@ -1,18 +1,21 @@
 """Unpack packages in parallel and register them with dpkg. Runs inside the sandbox: standard library only.
 
 What is written is what dpkg's own `--unpack` leaves behind, so that the image's dpkg carries on from there:
-`info/<pkg>.list`, the control members, `Status: install ok unpacked`, conffiles beside their names as `.dpkg-new` (so
-that no script finds a configuration whose package is not configured yet), and the triggers that packages declare (`triggers/File`, `triggers/<name>`).
+`info/<pkg>.list`, the control members, `Status: install ok unpacked`, the triggers that packages declare
+(`triggers/File`, `triggers/<name>`), and conffiles beside their names as `.dpkg-new`, so that no script finds the
+configuration of a package that is not configured yet.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 import os
 import shutil
 import stat
 import tarfile
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -42,12 +45,12 @@ def unpack(debs: Sequence[Deb], register: bool, jobs: int, settled: frozenset[st
         if worker == 0:
             code = 1
             try:
-                done = {deb.key: _unpack_one(deb, register, settled) for deb in share}
+                done = {deb.key: _named(deb, register, settled) for deb in share}
                 with os.fdopen(sender, "wb") as stream:
                     stream.write(json.dumps(done).encode())
                 code = 0
-            except (BadDeb, OSError, tarfile.TarError) as error:
-                os.write(2, f"unpack: {error}\n".encode())
+            except Exception as error:
+                os.write(2, f"unpack: {error}\n".encode(errors="replace"))
             finally:
                 os._exit(code)
         os.close(sender)
@@ -81,6 +84,13 @@ def _walk_known(debs: Sequence[Deb]) -> list[str]:
             continue
         found.append(folder.strip("/"))
     return found
+
+
+def _named(deb: Deb, register: bool, settled: frozenset[str]) -> dict[str, object]:
+    try:
+        return _unpack_one(deb, register, settled)
+    except (OSError, tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, ValueError) as error:
+        raise BadDeb(f"{deb.key}: {error or type(error).__name__}") from None
 
 
 def _unpack_one(deb: Deb, register: bool, settled: frozenset[str]) -> dict[str, object]:

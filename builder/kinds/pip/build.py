@@ -23,7 +23,7 @@ from builder.platforms import NATIVE
 from builder.site import Site
 from builder.tree import NEWEST, partition
 
-VERSION = 1
+VERSION = 2
 
 
 def plan(site: Site) -> tuple[Action, ...]:
@@ -131,5 +131,5 @@ def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -
     zips = bytecode.compiled(
         workshop.store, wheels, place, Digest(options["interpreter"]), root, workshop.jobs, workshop.log
     )
-    layer = workshop.heavy(write_wheels, workshop.store, options["part"], wheels, place, zips).result()
+    layer = workshop.heavy(write_wheels, workshop.store, f"pip/{options['part']}", wheels, place, zips).result()
     return {"layers": [layer]}

@@ -62,7 +62,7 @@ def compile_chunk(archive: str, files: "list[list]", scratch: str, mtime: int) -
             stream.seek(offset)
             data = stream.read(packed)
             if method == 8:
-                data = zlib.decompress(data, -15)
+                data = zlib.decompressobj(-15).decompress(data, size + 1)  # Not more, whatever is in there.
             if len(data) != size:
                 sys.exit(f"{path}: {len(data)} bytes, not {size}")
             try:

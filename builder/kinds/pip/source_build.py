@@ -6,9 +6,12 @@ locked build requirements, nothing else. The source is unpacked by us beforehand
 
 from __future__ import annotations
 
+import errno
 import json
+import stat
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Sequence
 from importlib.metadata import version as library_version
 from pathlib import Path
@@ -17,12 +20,15 @@ from typing import Any, cast
 from installer import install
 from installer.destinations import SchemeDictionaryDestination
 from installer.sources import WheelFile
+from packaging.utils import parse_wheel_filename
+from packaging.version import Version
 
 from builder.action import Action, Result, Workshop
 from builder.digest import Digest, Json
 from builder.errors import HostileInput, StackbuildError
 from builder.kinds.apt import build as apt
 from builder.kinds.apt.interpreter import Interpreter
+from builder.kinds.pip.wheel import MALFORMED, malformed
 from builder.lock import Lock, Pin
 from builder.platforms import NATIVE
 from builder.sandbox import ENVIRONMENT, Command, Root, run
@@ -126,20 +132,47 @@ def build(
                 where=f"log: {log}",
                 got="\n".join(log.read_text(errors="replace").splitlines()[-4:]),
             )
-        told = json.loads((workspace / "out/told.json").read_text())
-        if told["requires"]:
-            return {"wheel": "", "filename": "", "size": 0, "requires": sorted(map(str, told["requires"]))}
-        filename = safe(str(told["wheel"]), pin.filename)
+        requires, wheel_name = _told(workspace / "out/told.json", pin)
+        if requires:
+            return {"wheel": "", "filename": "", "size": 0, "requires": sorted(requires)}
+        filename = safe(wheel_name, pin.filename)
         wheel = workspace / "out" / filename
         if "/" in filename or not filename.endswith(".whl") or wheel.is_symlink() or not wheel.is_file():
             raise HostileInput(f"the backend of {pin.name} named no wheel", got=filename)
-        if filename.split("-")[0].lower().replace("_", "-").replace(".", "-") != pin.name:
-            raise HostileInput(f"the backend of {pin.name} made another package", got=filename)
+        if not _is_of(filename, pin):
+            raise HostileInput(
+                f"the backend of {pin.name} made another package", expected=f"{pin.name}=={pin.version}", got=filename
+            )
         digest = Digest.of_file(wheel)
         with store.new_source() as incoming:
             incoming.write(wheel.read_bytes())
             incoming.commit(digest)
         return {"wheel": digest, "filename": filename, "size": wheel.stat().st_size, "requires": []}
+
+
+def _told(path: Path, pin: Pin) -> tuple[list[str], str]:
+    """What the backend asks for, and its wheel's name. Foreign code wrote the file, which may be anything.
+
+    Raises:
+        HostileInput: it is not what our program writes.
+    """
+    try:
+        info = path.lstat()
+        told: Any = json.loads(path.read_bytes()) if stat.S_ISREG(info.st_mode) and info.st_size < 1 << 20 else None
+        requires, wheel = told["requires"], told["wheel"]
+        if isinstance(requires, list) and isinstance(wheel, str):
+            return [str(one) for one in requires], wheel
+    except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
+        pass
+    raise HostileInput(f"the backend of {pin.name} ended without an answer", expected="a wheel in told.json")
+
+
+def _is_of(filename: str, pin: Pin) -> bool:
+    try:
+        name, version, _, _ = parse_wheel_filename(filename)
+        return name == pin.name and version == Version(pin.version)
+    except ValueError:
+        return False
 
 
 def _unpack(archive: Path, filename: str, into: Path) -> Path:
@@ -162,7 +195,9 @@ def _unpack(archive: Path, filename: str, into: Path) -> Path:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content.read())
                 path.chmod(0o755 if member.mode & 0o100 else 0o644)
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error) as error:
+        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EIO}:
+            raise
         raise HostileInput(f"malformed sdist: {filename}", got=str(error)[:300]) from None
     folders = [one for one in into.iterdir() if one.is_dir()]
     if len(folders) != 1:
@@ -171,14 +206,21 @@ def _unpack(archive: Path, filename: str, into: Path) -> Path:
 
 
 def _install(wheel: Path, filename: str, into: Path, python: str) -> None:
-    """A build requirement's modules into a folder; `installer` judges paths and RECORD."""
+    """A build requirement's modules into a folder; `installer` judges paths and RECORD.
+
+    Raises:
+        HostileInput: the wheel is malformed.
+    """
     schemes = {name: str(into) for name in ("purelib", "platlib")}
     schemes |= {name: str(into / ".other" / name) for name in ("scripts", "headers", "data")}
-    with zipfile.ZipFile(wheel) as archive:
-        for name in archive.namelist():
-            safe(name, filename)
-        archive.filename = filename  # The library takes name and version from it; the store's name is a digest.
-        source = WheelFile(archive)
-        source.validate_record()
-        destination = SchemeDictionaryDestination(schemes, interpreter=f"/usr/bin/python{python}", script_kind="posix")
-        install(source, destination, {})
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            for name in archive.namelist():
+                safe(name, filename)
+            archive.filename = filename  # The library takes name and version from it; the store's name is a digest.
+            source = WheelFile(archive)
+            source.validate_record()
+            interpreter = f"/usr/bin/python{python}"
+            install(source, SchemeDictionaryDestination(schemes, interpreter=interpreter, script_kind="posix"), {})
+    except MALFORMED as error:
+        raise malformed(filename, error) from None

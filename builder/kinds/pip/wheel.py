@@ -19,6 +19,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
+from configparser import Error as ConfigError
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
@@ -39,6 +40,23 @@ FILE_MODE, PROGRAM_MODE, FOLDER_MODE = 0o664, 0o775, 0o775
 """Group rights equal user rights, owner 0:0, in every family: families with another gid share these layers."""
 
 _UNSIGNED = ("RECORD", "RECORD.jws", "RECORD.p7s")
+_ENCRYPTED = 0x1 | 0x20 | 0x40 | 0x2000
+"""Bits of the general purpose flag: encrypted, patched data, strong encryption, masked headers (APPNOTE 4.4.4)."""
+MALFORMED = (
+    zipfile.BadZipFile,
+    InstallerError,
+    InvalidScript,
+    AssertionError,  # `installer` asserts what entry_points.txt must be.
+    ConfigError,
+    csv.Error,
+    zlib.error,
+    EOFError,
+    KeyError,
+    RuntimeError,
+    ValueError,
+    struct.error,
+)
+"""Whatever the libraries raise for a malformed wheel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,11 +119,15 @@ def lay(path: Path, name: str, filename: str, environment: Environment, bytecode
             source = _Source(archive, filename, members)
             destination = _Destination(environment, name, filename, bytecode)
             install(source, destination, {"INSTALLER": b"stackbuild\n"})
-    except (zipfile.BadZipFile, InstallerError, InvalidScript, ValueError, KeyError, struct.error) as error:
-        raise HostileInput(
-            f"malformed wheel: {filename}", got=str(error)[:400], next_step="report it to the package's authors"
-        ) from None
+    except MALFORMED as error:
+        raise malformed(filename, error) from None
     return Laid(tuple(destination.entries.values()), tuple(destination.sources))
+
+
+def malformed(filename: str, error: Exception) -> HostileInput:
+    """One of `MALFORMED`, in our words."""
+    got = (str(error) or type(error).__name__)[:400]
+    return HostileInput(f"malformed wheel: {filename}", got=got, next_step="report it to the package's authors")
 
 
 def _members(archive: zipfile.ZipFile, path: Path, filename: str) -> dict[str, Member]:
@@ -121,7 +143,7 @@ def _members(archive: zipfile.ZipFile, path: Path, filename: str) -> dict[str, M
                 raise HostileInput(f"unsafe path: {info.filename!r}", where=filename)
             if info.filename in found:
                 raise HostileInput(f"a member stands twice: {where}")
-            if info.flag_bits & 0x1 or info.compress_type not in {0, 8}:
+            if info.flag_bits & _ENCRYPTED or info.compress_type not in {0, 8}:
                 raise HostileInput(f"encrypted, or compressed in a way no wheel may be: {where}")
             if (info.external_attr >> 16) & 0o170000 == 0o120000:
                 raise HostileInput(f"a link in a wheel: {where}", expected="files only (PEP 427)")
@@ -138,7 +160,7 @@ def _members(archive: zipfile.ZipFile, path: Path, filename: str) -> dict[str, M
             found[info.filename] = Member(
                 str(path), offset, info.compress_size, info.file_size, info.CRC, info.compress_type, None, where
             )
-    spans.sort()
+    spans = [*sorted(spans), (archive.start_dir, archive.start_dir)]
     for (_, end), (start, _) in pairwise(spans):
         if start < end:
             raise HostileInput(f"members overlap: {filename}")
@@ -154,14 +176,17 @@ class _Source(WheelFile):
         self._members = members
         self._filename = filename
 
+    def read_dist_info(self, filename: str) -> str:
+        return _inflated(self._members[f"{self.dist_info_dir}/{filename}"]).decode()
+
     def get_contents(self) -> Iterator[WheelContentElement]:
         record = csv.reader(io.StringIO(self.read_dist_info("RECORD")))
         claims = {row[0]: row for row in record if len(row) == 3}
+        unsigned = [f"{self.dist_info_dir}/{name}" for name in _UNSIGNED]
         missing = []
         for name, member in self._members.items():
-            short = name.removeprefix(f"{self.dist_info_dir}/")
-            if short in _UNSIGNED:
-                if short != "RECORD":
+            if name in unsigned:
+                if name != unsigned[0]:
                     continue
                 claim = [name, "", ""]
             elif name in claims and claims[name][1]:
@@ -188,6 +213,8 @@ def _with_digest(member: Member, claim: str) -> Member:
     if algorithm != "sha256":
         raise HostileInput(f"RECORD uses {algorithm}: {member.name}", expected="sha256")
     digest = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
+    if len(digest) != hashlib.sha256().digest_size:
+        raise HostileInput(f"RECORD has no sha256 digest: {member.name}", got=claim)
     return Member(
         member.archive, member.offset, member.packed, member.size, member.crc, member.method, digest, member.name
     )
@@ -227,7 +254,8 @@ class _Destination(WheelDestination):
 
     def write_script(self, name: str, module: str, attr: str, section: str) -> RecordEntry:
         script = Script(name, module, attr, section)  # type: ignore[arg-type]
-        safe(name, self.filename)
+        if safe(name, self.filename) != name or "/" in name:
+            raise HostileInput(f"an entry point is no name of a program: {name!r}", where=self.filename)
         filename, data = script.generate(self.environment.interpreter, "posix")
         folder = self.environment.folder(Scheme("scripts"), "")
         self._add(Entry(f"{folder}/{filename}", "file", PROGRAM_MODE, content=Bytes(data), owner=self.name))
@@ -288,20 +316,22 @@ def _urlsafe(digest: bytes) -> str:
 
 
 def _inflated(member: Member, limit: int = 64 << 20) -> bytes:
-    """A small member's bytes (scripts, signatures).
+    """A small member's bytes (scripts, metadata).
 
     Raises:
         HostileInput: it is larger than `limit`, or not what the directory and RECORD say.
     """
 
     if member.size > limit:
-        raise HostileInput(f"too large for a script: {member.name}")
+        raise HostileInput(f"too large for a script or metadata: {member.name}", expected=f"at most {limit} bytes")
     with Path(member.archive).open("rb") as stream:
         stream.seek(member.offset)
         data = stream.read(member.packed)
     if member.method == 8:
         inflater = zlib.decompressobj(-15)
-        data = inflater.decompress(data, limit)
-    if len(data) != member.size or (member.digest and hashlib.sha256(data).digest() != member.digest):
+        data = inflater.decompress(data, member.size + 1)
+    if len(data) != member.size or zlib.crc32(data) != member.crc:
+        raise HostileInput(f"a wheel is not what it claims: {member.name}", got="other bytes than its directory says")
+    if member.digest and hashlib.sha256(data).digest() != member.digest:
         raise HostileInput(f"a wheel is not what it claims: {member.name}", got="its bytes differ from RECORD")
     return data

@@ -1,0 +1,54 @@
+"""Print the table; exit with 1 if a goal was missed."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks import apt, bumps, commands, pip, start
+from benchmarks.place import Place
+from benchmarks.row import Measure, Row
+
+ROWS: dict[str, Measure] = {**commands.ROWS, **apt.ROWS, **pip.ROWS, **bumps.ROWS, **start.ROWS}
+ORDER = ("cold", "no-op", "lock-check", "apt", "pip", "numpy-bump", "base-bump", "start", "verify")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ORDER)}; all for none")
+    parser.add_argument("--pairs", type=int, default=3, help="pairs of runs where there is a peer (default: 3)")
+    parser.add_argument("--store", type=Path, default=_default(), help="kept between runs (default: %(default)s)")
+    parser.add_argument("--list", action="store_true", help="print the names of the rows")
+    options = parser.parse_args()
+    if options.list:
+        print("\n".join(ORDER))
+        return
+    if unknown := set(options.rows) - set(ORDER):
+        parser.error(f"no such row: {', '.join(sorted(unknown))}; there are {', '.join(ORDER)}")
+    options.store.mkdir(parents=True, exist_ok=True)
+    found: list[Row] = []
+    with tempfile.TemporaryDirectory(dir=options.store.parent, prefix="stackbuild-bench-") as scratch:
+        place = Place(scratch=Path(scratch), warm=options.store, pairs=options.pairs)
+        for name in [one for one in ORDER if not options.rows or one in options.rows]:
+            print(f"measuring {name} …", file=sys.stderr, flush=True)
+            row = ROWS[name](place)
+            found.append(row)
+            for note in row.notes:
+                print(f"    {note}", file=sys.stderr, flush=True)
+    print("| what | goal | result | ratio | |\n|---|---|---|---|---|")
+    for row in found:
+        shown = "" if row.ratio is None else f"{row.ratio:.2f} ×"
+        print(f"| {row.what} | {row.goal} | {row.result} | {shown} | {'kept' if row.kept else 'MISSED'} |")
+    sys.exit(any(not row.kept for row in found))
+
+
+def _default() -> Path:
+    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(cache) / "stackbuild-bench" / "store"
+
+
+if __name__ == "__main__":
+    main()

@@ -296,7 +296,10 @@ def _retry_after(answer: requests.Response, default: float) -> float:
 
 
 def _local_path(url: str) -> Path | None:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None  # The client says what it is not.
     return Path(unquote(parts.path)) if parts.scheme == "file" else None
 
 

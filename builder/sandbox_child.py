@@ -88,6 +88,7 @@ def enter_namespaces(spec: dict[str, Any]) -> None:
         # Only a process outside of the new namespace may write more than one id into its maps.
         ready_r, ready_w = os.pipe()
         me = os.getpid()
+        maps = {name: identity_map(f"/proc/self/{name}", spec["ids"]) for name in ("uid_map", "gid_map")}
         helper = os.fork()
         if helper == 0:
             os.close(ready_w)
@@ -96,7 +97,7 @@ def enter_namespaces(spec: dict[str, Any]) -> None:
             try:
                 for name in ("uid_map", "gid_map"):
                     with open(f"/proc/{me}/{name}", "w") as stream:
-                        stream.write(f"0 0 {spec['ids']}\n")
+                        stream.write(maps[name])
             except OSError:
                 code = 1
             os._exit(code)
@@ -113,6 +114,17 @@ def enter_namespaces(spec: dict[str, Any]) -> None:
     call("prctl", DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)  # After the ids: changing them clears it.
     if os.getppid() != spec["parent"]:
         os._exit(125)
+
+
+def identity_map(path: str, ids: int) -> str:
+    """Ids below `ids`, each mapped onto itself, in the extents that this process has: none may span two of them."""
+    lines = []
+    with open(path) as stream:
+        for line in stream:
+            start, _, count = map(int, line.split())
+            if start < ids:
+                lines.append(f"{start} {start} {min(count, ids - start)}\n")
+    return "".join(lines)
 
 
 def inside(spec: dict[str, Any], status_fd: int) -> NoReturn:
@@ -271,7 +283,9 @@ def call_program(spec: dict[str, Any]) -> NoReturn:
         _program(json.loads(spec["argv"][0]))  # type: ignore[misc]
         code = 0
     except SystemExit as stop:
-        code = stop.code if isinstance(stop.code, int) else 1
+        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        if isinstance(stop.code, str):
+            print(stop.code, file=sys.stderr)
     except BaseException:
         traceback.print_exc()
     sys.stdout.flush()

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
+from .conftest import OVERLAYS
 from .container import JOVYAN, RANDOM, ROOT, Identity, Image
 
 EVERYONE = pytest.mark.parametrize("user", [ROOT, JOVYAN, RANDOM], ids=lambda user: user.name)
@@ -78,7 +79,8 @@ def test_its_own_folders_lie_outside_of_home_and_are_private(lab_image: Image, u
             for path in (folder, folder.parent):
                 assert stat.S_IMODE(path.stat().st_mode) == 0o700
                 assert path.stat().st_uid == user.uid
-    assert list(lab_image.home.iterdir()) == []
+    shipped = {path.name for path in (OVERLAYS / "base/tmp_home/jovyan").iterdir()}
+    assert {path.name for path in lab_image.home.iterdir()} == shipped, "nothing but the default files"
 
 
 def test_a_folder_of_somebody_else_is_refused(lab_image: Image) -> None:

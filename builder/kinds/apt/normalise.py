@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 
-VERSION = 3
+VERSION = 4
 
 REMOVED = (
     "/etc/.pwd.lock",

@@ -79,10 +79,9 @@ def _walk_known(debs: Sequence[Deb]) -> list[str]:
     """Folders that may stand before anything is unpacked: all below the root."""
     found = []
     for folder, names, _ in os.walk("/", topdown=True):
-        if folder in ("/proc", "/dev", "/run", "/tmp"):
-            names.clear()
-            continue
         found.append(folder.strip("/"))
+        if folder in ("/proc", "/dev", "/run", "/tmp"):  # Mounts of the sandbox.
+            names.clear()
     return found
 
 

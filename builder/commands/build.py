@@ -7,12 +7,15 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from builder.manifest.model import Target
 from builder.workflow import fresh
+
+if TYPE_CHECKING:
+    from builder.workflow.project import Project
 
 
 @click.command("build", help=__doc__)
@@ -21,10 +24,18 @@ from builder.workflow import fresh
 @click.option("--since", metavar="REF", help="Build the targets whose plan differs from that of a git revision.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option("--jobs", "-j", type=click.IntRange(1), default=os.cpu_count() or 1, show_default=True)
+@click.option("--start/--no-start", "start", default=True, help="Prove that what was built starts (the default).")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.pass_obj
 def command(
-    folder: Path, wanted: tuple[str, ...], changed: bool, since: str | None, dry_run: bool, jobs: int, as_json: bool
+    folder: Path,
+    wanted: tuple[str, ...],
+    changed: bool,
+    since: str | None,
+    dry_run: bool,
+    jobs: int,
+    start: bool,
+    as_json: bool,
 ) -> None:
     from builder.workflow.project import find_manifest, open_store
 
@@ -52,7 +63,27 @@ def command(
     with progress() as shown:
         built = build.build(project, chosen, jobs=jobs, watcher=shown, progress=shown.fetched, planned=planned)
     build.remember(project, planned)
+    if start:
+        _prove(project, built.fresh)
     _say(fresh.Built(fresh=built.fresh, kept=built.kept, skipped=tuple(skipped)), as_json)
+
+
+def _prove(project: Project, targets: Sequence[Target]) -> None:
+    """Start each image in a container and hold it to the first point of its contracts."""
+    from builder.errors import StackbuildError
+    from builder.workflow import check
+
+    broken = []
+    for target in targets:
+        for contract, outcome in check.starts(project, target):
+            answer = outcome.problem or f"started, first answer after {outcome.seconds:.1f} s"
+            print(f"{target}: {contract}: {answer}", file=sys.stderr, flush=True)
+            broken += [str(target)] if outcome.problem else []
+    if broken:
+        raise StackbuildError(
+            f"built, but does not start: {', '.join(broken)}",
+            next_step=f"stackbuild check {broken[0]}, or stackbuild run {broken[0]}",
+        )
 
 
 def _say(built: fresh.Built, as_json: bool) -> None:

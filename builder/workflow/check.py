@@ -10,6 +10,7 @@ from builder import checks
 from builder.checks import Outcome, Subject
 from builder.errors import StackbuildError
 from builder.manifest.model import Target
+from builder.platforms import NATIVE
 from builder.runtime import Image
 from builder.workflow import build
 from builder.workflow.project import Project
@@ -43,6 +44,14 @@ def check(project: Project, target: Target, names: tuple[str, ...] = ()) -> Iter
         module = import_module(f"builder.checks.{name}")
         for outcome in module.check(Subject(image=image, env=image.env())):
             yield name, outcome
+
+
+def starts(project: Project, target: Target) -> Iterator[tuple[str, Outcome]]:
+    """The first point of each contract of a target: that it starts and answers. Nothing for another platform's."""
+    if target.platform != NATIVE:
+        return
+    for name in contracts(project, target):
+        yield next(check(project, target, (name,)))
 
 
 def open_image(project: Project, target: Target) -> Image:

@@ -104,7 +104,7 @@ def _build_elsewhere(project: Project, targets: Sequence[Target], store: Store, 
         if (project.manifest.folder / part).is_dir():
             shutil.copytree(project.manifest.folder / part, folder / part, symlinks=True)
     jobs = 1 if (os.cpu_count() or 1) > 1 else 2
-    command = [sys.executable, "-P", "-m", "builder.cli", "-C", str(folder), "build", f"--jobs={jobs}"]
+    command = [sys.executable, "-P", "-m", "builder.cli", "-C", str(folder), "build", "--no-start", f"--jobs={jobs}"]
     command += [str(target) for target in targets]
     env = {
         **os.environ,

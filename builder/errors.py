@@ -52,6 +52,10 @@ class Problems(StackbuildError):
         first = self.problems[0]
         super().__init__(first.what, where=first.where, next_step=first.next_step)
 
+    def __reduce__(self) -> tuple[type[Problems], tuple[tuple[StackbuildError, ...]]]:
+        """As it was made: a process of the pool hands errors back pickled."""
+        return Problems, (self.problems,)
+
     def lines(self) -> list[str]:
         if len(self.problems) == 1:
             return self.problems[0].lines()

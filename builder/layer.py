@@ -52,7 +52,7 @@ def codec() -> Json:
         "version": version("deflate"),
         "chunk": _CHUNK,
         "format": "gzip-members",
-        "writer": 2,
+        "writer": 3,
     }
 
 
@@ -136,7 +136,8 @@ class _Sink:
         if isinstance(content, Member):
             return self._spliced(content)
         if isinstance(content, Bytes):
-            return self._encoded(iter((content.data,)), content.size)
+            pieces = (content.data[n : n + _CHUNK] for n in range(0, content.size, _CHUNK))
+            return self._encoded(pieces, content.size)
         return self._encoded(_pieces(content), content.size)
 
     def finish(self, listing: str) -> Written:

@@ -48,6 +48,7 @@ def _file(archive: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None:
     assert content is not None
     with open(path, "xb") as stream:
         shutil.copyfileobj(content, stream, 1 << 18)
+        stream.flush()  # In a user namespace a later write takes away setuid.
         os.fchown(stream.fileno(), member.uid, member.gid)
         os.fchmod(stream.fileno(), member.mode)
     for key, value in member.pax_headers.items():

@@ -44,7 +44,7 @@ def command(
             print(f"{len(targets)} targets are locked")
         return
     wish = lock.Wish(upgrade_all=upgrade, upgrade=frozenset(names), refresh_missing=refresh_missing)
-    changes = lock.lock(project, targets, wish, lambda line: print(line, file=sys.stderr, flush=True))
+    changes = lock.lock(project, targets, wish, _say)
     if as_json:
         print(json.dumps([_row(one) for one in changes], indent=2))
         return
@@ -56,6 +56,11 @@ def command(
             print(f"  and {len(change.moved) - 20} more")
     if not changes:
         print("nothing moved")
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(line + "\n")  # One write a line, as several threads say something.
+    sys.stderr.flush()
 
 
 def _row(change: object) -> dict[str, object]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from builder.action import Action
-from builder.digest import Digest
+from builder.digest import Digest, canonical
 from builder.manifest.model import Target
 from builder.plan import Plan
 from builder.site import Planned
@@ -49,55 +50,56 @@ def record(project: Project, planned: Mapping[Target, Planned]) -> None:
 def _because(project: Project, action: Action, stale: frozenset[Digest]) -> Iterator[str]:
     last = _last(project, action)
     if last is None:
-        if project.store.has_action(action.plan_key):
-            yield "a blob of its result is gone from the store"
-        else:
-            yield "it was never built in this store"
+        known = project.store.has_action(action.plan_key)
+        yield "a blob of its result is gone from the store" if known else "it was never built in this store"
         return
-    labels = {pin_role: f"{pin.name} {pin.version}" for pin_role, pin in action.sources.items()}
-    yield from _options(last.get("options"), action.document["options"], "")
+    now = json.loads(canonical(action.document))
+    if last == now:
+        yield "a blob of its result is gone from the store"
+        return
+    moved = list(_options(last.get("options"), now["options"], ""))
+    yield from moved
     for field in ("kind_version", "platform", "schema"):
-        if last.get(field) != action.document[field]:
-            yield f"{field.replace('_', ' ')}: {last.get(field)} → {action.document[field]}"
-    before, now = last["inputs"], action.document["inputs"]
-    assert isinstance(now, Mapping)
-    for role in sorted(before.keys() | now.keys()):
-        if before.get(role) == now.get(role):
+        if last.get(field) != now[field]:
+            yield f"{field.replace('_', ' ')}: {last.get(field)} → {now[field]}"
+    before, after = last["inputs"], now["inputs"]
+    told = {line.split(" ")[1] for line in moved if line.startswith(("pip ", "apt "))}
+    for role in sorted(before.keys() | after.keys()):
+        if before.get(role) == after.get(role) or role.rpartition(":")[2] in told:
             continue
         if role in action.needs:
             state = "is rebuilt" if action.needs[role].plan_key in stale else "has changed"
             yield f"{action.needs[role].name} {state}"
-        elif role not in now:
+        elif role not in after:
             yield f"no longer reads {role}"
         elif role not in before:
-            yield f"reads {labels.get(role, role)} too"
+            yield f"reads {role} too"
         else:
-            yield f"{labels.get(role, role)} has another file"
-    if last == action.document:
-        yield "a blob of its result is gone from the store"
+            yield f"{role} has another file under the same version"
 
 
 def _options(before: Any, now: Any, path: str) -> Iterator[str]:
-    """Lines for what differs; lists of `[name, …, version]` are compared by name."""
-    if before == now:
+    """Lines for what differs. Packages are compared by name: `wheels` of pip are rows that begin with the name and
+    end with the version, `versions` of apt a table."""
+    if before == now or path == "parts":  # How packages are cut into layers follows from which there are.
         return
-    if isinstance(before, Mapping) and isinstance(now, Mapping):
+    if path == "wheels":
+        yield from _moved("pip", *({row[0]: row[-1] for row in rows or ()} for rows in (before, now)))
+    elif path == "versions":
+        yield from _moved("apt", before or {}, now)
+    elif isinstance(before, Mapping) and isinstance(now, Mapping):
         for name in sorted(before.keys() | now.keys()):
             yield from _options(before.get(name), now.get(name), f"{path}.{name}" if path else name)
-    elif path == "wheels":
-        old, new = ({row[0]: row[-1] for row in rows or ()} for rows in (before, now))
-        for name in sorted(old.keys() | new.keys()):
-            if old.get(name) != new.get(name):
-                yield f"pip {name} {old.get(name, '(new)')} → {new.get(name, '(gone)')}"
-    elif path == "parts":
-        old_names = {name for _, names in before or () for name in names}
-        new_names = {name for _, names in now or () for name in names}
-        yield from (f"apt {name} is new" for name in sorted(new_names - old_names))
-        yield from (f"apt {name} is gone" for name in sorted(old_names - new_names))
     elif path.startswith("files."):
         yield f"overlay file {path.removeprefix('files.')} " + _state(before, now)
     else:
         yield f"{path}: {_short(before)} → {_short(now)}"
+
+
+def _moved(kind: str, old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:
+    for name in sorted(old.keys() | new.keys()):
+        if old.get(name) != new.get(name):
+            yield f"{kind} {name} {old.get(name, '(new)')} → {new.get(name, '(gone)')}"
 
 
 def _state(before: Any, now: Any) -> str:

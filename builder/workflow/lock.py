@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,8 +15,10 @@ from builder.fetching import Fetcher
 from builder.kinds import kinds, submodule
 from builder.lock import Lock
 from builder.locking import Making, relative
+from builder.locks import FORMATS
 from builder.manifest.model import Target
 from builder.net import Client
+from builder.platforms import NATIVE
 from builder.workflow.project import Project
 
 Told = Callable[[str], None]
@@ -73,7 +75,7 @@ def lock(project: Project, targets: Sequence[Target], wish: Wish, told: Told) ->
     before = {
         (target, kind): project.locks.read(target, kind)
         for target in project.manifest.targets()
-        for kind in ("apt", "pip", "pip-build")
+        for kind in FORMATS
     }
     solved = _solve(making, _with_ancestors(project, targets), told)
     return tuple(_written(project, solved, before))
@@ -99,14 +101,12 @@ def _lockers() -> list[ModuleType]:
 
 
 def _with_ancestors(project: Project, targets: Sequence[Target]) -> list[Target]:
-    """Parents first. Pip needs the native platform's apt lock too, so all platforms of an image come together."""
+    """The targets and their ancestors, parents first, and the same for this machine's platform: sdists build on it."""
     wanted: set[Target] = set()
     for target in targets:
         one: Target | None = target
         while one is not None:
-            for platform in project.manifest.platforms(project.manifest.images[one.image], one.variant):
-                if platform == one.platform:
-                    wanted.add(one)
+            wanted |= {one, replace(one, platform=NATIVE)}
             one = project.manifest.parent(one)
     return [target for target in project.manifest.targets() if target in wanted]
 
@@ -137,7 +137,8 @@ def _one(
 ) -> dict[str, tuple[Lock, str]]:
     if above is not None and above.exception() is not None:
         return {}  # The parent's own error says it all.
-    told(f"resolving {module.KIND} of {target}")
+    if making.manifest.ask(target, module.KIND):
+        told(f"resolving {module.KIND} of {target}")
     found: dict[str, tuple[Lock, str]] = module.make(making, target, shared)
     for kind, (made, _) in found.items():
         making.locks.put(target, kind, made)

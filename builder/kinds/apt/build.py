@@ -28,7 +28,7 @@ from builder.site import Site
 from builder.store import Store
 from builder.tree import NEWEST, Entry, partition
 
-VERSION = 3
+VERSION = 4
 _MOUNTED = frozenset({"dev", "proc", "run", "sys", "tmp"})
 _INFO = "var/lib/dpkg/info"
 
@@ -50,6 +50,7 @@ def plan(site: Site) -> tuple[Action, ...]:
         "fresh": bool(site.image.archive),
         "newest": NEWEST,
         "normalise": normalise.VERSION,
+        "versions": {pin.name: pin.version for pin in lock.pins},
         "parts": [[part.name, list(part.members)] for part in partition(_sizes(lock.pins))],
     }
     return (

@@ -127,6 +127,7 @@ def _unpack_one(deb: Deb, register: bool, settled: frozenset[str]) -> dict[str, 
             assert content is not None
             with open(target, "xb") as stream:
                 shutil.copyfileobj(content, stream, 1 << 18)
+                stream.flush()  # In a user namespace a later write takes away setuid.
                 os.fchown(stream.fileno(), member.uid, member.gid)
                 os.fchmod(stream.fileno(), member.mode & 0o7777)
             os.utime(target, (member.mtime, member.mtime))

@@ -68,6 +68,16 @@ def test_sound_package_is_unpacked(host: Host, tmp_path: Path) -> None:
     assert (root / "usr/x").stat().st_nlink == 2
 
 
+@pytest.mark.parametrize("size", [0, 5, 9000, (1 << 18) + 5])
+def test_setuid_is_kept(size: int, host: Host, tmp_path: Path) -> None:
+    """The bit was set before the last bytes were written, which takes it away again."""
+    info = member("./usr/bin/su", data=bytes(size))
+    info.mode, info.uid, info.gid = 0o6755, 7, 8
+    code, _, root = unpack(tmp_path, forge([(info, bytes(size))]))
+    found = (root / "usr/bin/su").stat()
+    assert (code, found.st_mode & 0o7777, found.st_uid, found.st_gid) == (0, 0o6755, 7, 8)
+
+
 @pytest.mark.parametrize(
     ("files", "wanted"),
     [

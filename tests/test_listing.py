@@ -1,0 +1,71 @@
+"""Entry lists: which folders stand, and who brings what twice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from builder.errors import HostileInput, StackbuildError
+from builder.listing import conflicts, folders, read
+from builder.parts import write_part
+from builder.store import Store
+from builder.tree import Bytes, Entry
+
+
+def layer(store: Store, *entries: Entry) -> dict[str, Any]:
+    return write_part(store, "x", sorted(entries, key=lambda entry: entry.path.encode()))
+
+
+def file(path: str, owner: str, data: bytes = b"1", mode: int = 0o644) -> Entry:
+    return Entry(path, "file", mode, content=Bytes(data), owner=owner)
+
+
+def test_list_names_every_entry(store: Store) -> None:
+    odd = "tab\tand\nnewline\\n"
+    made = layer(store, file(odd, "one"), Entry("l", "link", 0o777, target=odd), Entry("d", "dir", 0o1777, 5, 6))
+    found = {entry.path: entry for entry in read(store, made)}
+    assert found[odd].owner == "one"
+    assert found["l"].mark == f"-> {odd}"
+    assert (found["d"].mode, found["d"].ids) == ("1777", "5:6")
+
+
+def test_list_is_gone_or_damaged(store: Store) -> None:
+    """A flipped bit in a list was read as it stood; only other files of the store were checked."""
+    made = layer(store, file("x", "one"))
+    path = store.source(made["listing"])
+    path.write_bytes(path.read_bytes().replace(b"0644", b"0645"))
+    with pytest.raises(HostileInput, match="has changed"):
+        list(read(store, made))
+    with pytest.raises(StackbuildError, match="gone from the store"):
+        list(read(store, made))
+
+
+def test_folders_that_stand(store: Store) -> None:
+    def after(*layers: dict[str, Any]) -> tuple[set[str], dict[str, str]]:
+        return folders(store, [{"layers": [one]} for one in layers])
+
+    base = layer(store, Entry("a", "dir"), Entry("a/b", "dir"), Entry("a/b/l", "link", target="x"), Entry("l", "link", target="a"))
+    assert after(base) == ({"a", "a/b"}, {"a/b/l": "x", "l": "a"})
+    assert after(base, layer(store, Entry("l", "dir"))) == ({"a", "a/b", "l"}, {"a/b/l": "x"})
+    assert after(base, layer(store, Entry("a/b", "whiteout"))) == ({"a"}, {"l": "a"})
+    assert after(base, layer(store, Entry("a", "whiteout"))) == (set(), {"l": "a"})
+    assert after(base, layer(store, Entry("a/.wh..opq", "whiteout"))) == ({"a"}, {"l": "a"})
+    assert after(base, layer(store, file("a", "x"))) == (set(), {"l": "a"})
+    assert after(base, layer(store, Entry("a", "link", target="b"))) == (set(), {"l": "a", "a": "b"})
+
+
+def test_conflicts(store: Store) -> None:
+    one = layer(store, Entry("d", "dir"), file("d/same", "one"), file("d/other", "one"), file("d/mode", "one"))
+    two = layer(store, Entry("d", "dir"), file("d/same", "two"), file("d/other", "two", b"2"), file("d/mode", "two", mode=0o755))
+    assert sorted(conflicts(store, [one, two])) == [("d/mode", "one", "two"), ("d/other", "one", "two")]
+    assert list(conflicts(store, [one, one])) == []
+
+
+def test_file_of_one_package_where_another_has_a_folder(store: Store) -> None:
+    """Only equal paths were compared: the folder of the upper layer replaced a file, or a link, of the lower."""
+    one = layer(store, file("x", "one"), Entry("lib64", "link", target="lib", owner="one"))
+    two = layer(store, Entry("x", "dir"), file("x/y", "two"), Entry("lib64", "dir"), file("lib64/z", "two"))
+    wanted = [("lib64", "one", "two"), ("x", "one", "two")]
+    assert sorted(conflicts(store, [one, two])) == wanted
+    assert sorted(conflicts(store, [two, one])) == wanted

@@ -119,7 +119,10 @@ def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -
 def _refuse_conflicts(action: Action, results: Mapping[str, Result], store: Store) -> None:
     """Python packages lie in separate layers, so only here can be seen that two bring one path."""
     wheels = [
-        layer for role in sorted(results) if action.needs[role].kind == "pip" for layer in results[role]["layers"]
+        layer
+        for role in sorted(results)
+        if action.needs[role].kind in {"pip", "pip.environment"}
+        for layer in results[role]["layers"]
     ]
     found = [
         StackbuildError(

@@ -10,7 +10,7 @@ from hypothesis import settings
 
 from builder.errors import StackbuildError
 from builder.store import Store
-from tests.tools import Host, absent, host_root, need_root
+from tests.tools import Host, Python, absent, host_root, need_root, python_root
 
 settings.register_profile("stackbuild", deadline=None, max_examples=60, derandomize=True)
 settings.load_profile("stackbuild")
@@ -53,3 +53,9 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Host:
     if code:
         absent(f"no programs of this machine run in a sandbox: {said}")
     return found
+
+
+@pytest.fixture(scope="session")
+def python(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Python:
+    """An interpreter's own root."""
+    return python_root(tmp_path_factory.mktemp("python"))

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from builder.action import Action
 from builder.digest import Digest, key
 from builder.lock import Pin
-
 from tests.test_digest import documents
 
 
@@ -51,12 +50,14 @@ def test_every_field_that_is_read_changes_the_key() -> None:
 
 
 def test_names_places_and_order_do_not() -> None:
-    moved = pin("a").__class__(name="a", version="9", filename="other.whl", digest=pin("a").digest, size=7, source="mirror")
+    moved = pin("a").__class__(
+        name="a", version="9", filename="other.whl", digest=pin("a").digest, size=7, source="mirror"
+    )
     same = [
         replace(ACTION, name="another"),
         replace(ACTION, layers=False),
         replace(ACTION, local={"sha256:0": Path("/somewhere")}),
-        replace(ACTION, sources=dict(reversed(ACTION.sources.items()))),
+        replace(ACTION, sources=dict(sorted(ACTION.sources.items(), reverse=True))),
         replace(ACTION, sources={**ACTION.sources, "wheel:a": moved}),
         replace(ACTION, options={"b": {"c": None}, "a": [1, 2]}),
         replace(ACTION, needs={"below": replace(NEED, name="renamed")}),
@@ -80,7 +81,7 @@ def test_permuting_inputs_changes_nothing(names: list[str]) -> None:
 def test_result_document_names_results() -> None:
     """Another input with the same result gives the same key: early cutoff."""
     other = replace(ACTION, needs={"below": replace(NEED, version=2)})
-    result = {"below": {"layers": []}}
+    result: dict[str, Any] = {"below": {"layers": []}}
     assert ACTION.plan_key != other.plan_key
     assert key(ACTION.result_document(result)) == key(other.result_document(result))
     assert key(ACTION.result_document(result)) != key(ACTION.result_document({"below": {"layers": [1]}}))

@@ -36,7 +36,8 @@ def test_digest_of_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "sha256:", "sha256:" + "A" * 64, "sha512:" + "0" * 64, "sha256:" + "0" * 64 + "\n", "0" * 64, "../../x"]
+    "text",
+    ["", "sha256:", "sha256:" + "A" * 64, "sha512:" + "0" * 64, "sha256:" + "0" * 64 + "\n", "0" * 64, "../../x"],
 )
 def test_foreign_text_that_is_no_digest(text: str) -> None:
     with pytest.raises(HostileInput, match="not a digest"):

@@ -41,7 +41,10 @@ def trees(draw: Any) -> list[Entry]:
     for path in paths:
         kind = draw(st.sampled_from(["file", "file", "dir", "link", "whiteout", "hardlink"]))
         mode = draw(st.sampled_from([0o644, 0o755, 0o4755, 0o2775, 0o1777, 0o600, 0]))
-        uid, gid = draw(st.sampled_from([0, 1000, 65535, 2**21 - 1, 2**21, 2**31])), draw(st.sampled_from([0, 2**32 - 2]))
+        uid, gid = (
+            draw(st.sampled_from([0, 1000, 65535, 2**21 - 1, 2**21, 2**31])),
+            draw(st.sampled_from([0, 2**32 - 2])),
+        )
         mtime = draw(st.sampled_from([0, 1, NEWEST]))
         files = [entry for entry in entries if entry.kind == "file"]
         if kind == "file":

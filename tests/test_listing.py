@@ -45,7 +45,13 @@ def test_folders_that_stand(store: Store) -> None:
     def after(*layers: dict[str, Any]) -> tuple[set[str], dict[str, str]]:
         return folders(store, [{"layers": [one]} for one in layers])
 
-    base = layer(store, Entry("a", "dir"), Entry("a/b", "dir"), Entry("a/b/l", "link", target="x"), Entry("l", "link", target="a"))
+    base = layer(
+        store,
+        Entry("a", "dir"),
+        Entry("a/b", "dir"),
+        Entry("a/b/l", "link", target="x"),
+        Entry("l", "link", target="a"),
+    )
     assert after(base) == ({"a", "a/b"}, {"a/b/l": "x", "l": "a"})
     assert after(base, layer(store, Entry("l", "dir"))) == ({"a", "a/b", "l"}, {"a/b/l": "x"})
     assert after(base, layer(store, Entry("a/b", "whiteout"))) == ({"a"}, {"l": "a"})
@@ -57,7 +63,9 @@ def test_folders_that_stand(store: Store) -> None:
 
 def test_conflicts(store: Store) -> None:
     one = layer(store, Entry("d", "dir"), file("d/same", "one"), file("d/other", "one"), file("d/mode", "one"))
-    two = layer(store, Entry("d", "dir"), file("d/same", "two"), file("d/other", "two", b"2"), file("d/mode", "two", mode=0o755))
+    two = layer(
+        store, Entry("d", "dir"), file("d/same", "two"), file("d/other", "two", b"2"), file("d/mode", "two", mode=0o755)
+    )
     assert sorted(conflicts(store, [one, two])) == [("d/mode", "one", "two"), ("d/other", "one", "two")]
     assert list(conflicts(store, [one, one])) == []
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-import builder.net
 from builder.digest import Digest
 from builder.errors import HostileInput, StackbuildError, Unreachable
 from builder.net import Client, redact
@@ -34,7 +33,7 @@ class Server:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
-            def do_GET(self) -> None:  # noqa: N802
+            def do_GET(self) -> None:
                 path = self.path.partition("?")[0]
                 before = sum(path == one for one, _ in mine.seen)
                 mine.seen.append((path, self.headers.get("Range", "")))
@@ -42,7 +41,7 @@ class Server:
 
             do_HEAD = do_GET  # noqa: N815
 
-            def log_message(self, format: str, *args: object) -> None:
+            def log_message(self, *args: object) -> None:
                 pass
 
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -94,7 +93,7 @@ def server() -> Iterator[Server]:
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """How long the client would have waited, without waiting."""
     found: list[float] = []
-    monkeypatch.setattr(builder.net.time, "sleep", found.append)
+    monkeypatch.setattr("builder.net.time.sleep", found.append)
     return found
 
 
@@ -124,9 +123,7 @@ def test_cut_connection_is_resumed(server: Server, store: Store, waits: list[flo
 
 
 def test_server_ignores_the_range(server: Server, store: Store, waits: list[float]) -> None:
-    server.paths["/f"] = lambda handler, before: answer(
-        handler, DATA if before else DATA[:500_000], length=len(DATA)
-    )
+    server.paths["/f"] = lambda handler, before: answer(handler, DATA if before else DATA[:500_000], length=len(DATA))
     assert download(store, f"{server.url}/f").read_bytes() == DATA
 
 

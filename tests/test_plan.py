@@ -29,7 +29,10 @@ def test_order_is_a_function_of_the_plan() -> None:
 
 def test_equal_actions_are_one_node() -> None:
     twin = Action(kind="fake", version=1, name="renamed", options="base")
-    assert len(Plan.of([LEFT, Action(kind="fake", version=1, name="right", options="right", needs={"base": twin})]).graph) == 3
+    assert (
+        len(Plan.of([LEFT, Action(kind="fake", version=1, name="right", options="right", needs={"base": twin})]).graph)
+        == 3
+    )
 
 
 def test_stale_is_what_a_wanted_action_reads_over_stale_ones(store: Store) -> None:

@@ -190,7 +190,9 @@ def test_package_scripts_may_own_and_change_files(host: Host, folder: Path) -> N
 def test_other_user(host: Host, folder: Path) -> None:
     folder.mkdir()
     log = folder.parent / "log"
-    command = Command(argv=("/bin/sh", "-c", "id -u; id -g; id -G; grep NoNewPrivs /proc/self/status"), binds=host.binds)
+    command = Command(
+        argv=("/bin/sh", "-c", "id -u; id -g; id -G; grep NoNewPrivs /proc/self/status"), binds=host.binds
+    )
     command = replace(command, uid=1000, gid=100, groups=(100, 500), no_new_privs=True, as_init=True)
     assert run(Root(workspace=folder, lowers=(host.lower,)), command, log=log) == 0
     assert log.read_text().split() == ["1000", "100", "100", "500", "NoNewPrivs:", "1"]

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from builder.errors import HostileInput
+from builder.layer import write
 from builder.scan import scan
 from builder.store import Store
-from builder.layer import write
 from builder.tree import NEWEST, Entry, File
 from tests.tools import need_root
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -112,7 +112,9 @@ def test_every_flipped_bit_of_an_action_makes_it_none(store: Store) -> None:
     assert store.action(key) is not None
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"null", b'{"result":', b"\xff\xfe", b"[]", b'{"document":{},"result":{}}'])
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b"null", b'{"result":', b"\xff\xfe", b"[]", b'{"document":{},"result":{}}']
+)
 def test_damaged_action_counts_as_none(data: bytes, store: Store) -> None:
     key = Digest.of(b"action")
     (store.path / "actions" / f"{key.hex}.json").write_bytes(data)
@@ -255,7 +257,8 @@ def test_store_made_twice_at_once_keeps_its_tags(tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"{}", b'{"manifests": 1}'])
 def test_damaged_index_says_what_to_do(data: bytes, store: Store) -> None:
     (store.path / "images/index.json").write_bytes(data)
-    for use in (lambda: store.tagged("x"), lambda: store.tag("x", {})):
+    uses: list[Callable[[], object]] = [lambda: store.tagged("x"), lambda: store.tag("x", {})]
+    for use in uses:
         with pytest.raises(StackbuildError, match="image index is damaged") as caught:
             use()
         assert "rm " in caught.value.next_step

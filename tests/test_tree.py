@@ -12,7 +12,24 @@ from builder.tree import BUCKETS, OWN_LAYERS, THRESHOLD, Bytes, Entry, Member, m
 
 @pytest.mark.parametrize(
     "path",
-    ["", "/", ".", "./", "..", "../x", "x/..", "x/../../y", "/x", "//x", "x\\y", "x\0", "x\ny", "x\ty", "\x7f", "\udce9"],
+    [
+        "",
+        "/",
+        ".",
+        "./",
+        "..",
+        "../x",
+        "x/..",
+        "x/../../y",
+        "/x",
+        "//x",
+        "x\\y",
+        "x\0",
+        "x\ny",
+        "x\ty",
+        "\x7f",
+        "\udce9",
+    ],
 )
 def test_unsafe_paths(path: str) -> None:
     with pytest.raises(HostileInput, match="unsafe path") as caught:
@@ -22,7 +39,15 @@ def test_unsafe_paths(path: str) -> None:
 
 @pytest.mark.parametrize(
     ("path", "normal"),
-    [("x", "x"), ("x/y", "x/y"), ("./x", "x"), ("x//y/./z/", "x/y/z"), ("…/..x", "…/..x"), ("a b", "a b"), (".x", ".x")],
+    [
+        ("x", "x"),
+        ("x/y", "x/y"),
+        ("./x", "x"),
+        ("x//y/./z/", "x/y/z"),
+        ("…/..x", "…/..x"),
+        ("a b", "a b"),
+        (".x", ".x"),
+    ],
 )
 def test_safe_paths(path: str, normal: str) -> None:
     assert safe(path, "") == normal
@@ -77,7 +102,9 @@ def test_first_owner_by_name_has_an_equal_path() -> None:
         assert [entry.owner for entry in merge([[_file(owner, b"1")] for owner in order])] == ["a"]
 
 
-@pytest.mark.parametrize("other", [_file("b", b"2"), _file("b", b"1", 0o755), Entry("x", "link", owner="b"), Entry("x", "dir")])
+@pytest.mark.parametrize(
+    "other", [_file("b", b"2"), _file("b", b"1", 0o755), Entry("x", "link", owner="b"), Entry("x", "dir")]
+)
 def test_conflict_names_both(other: Entry) -> None:
     with pytest.raises(StackbuildError, match="two packages bring x") as caught:
         merge([[_file("a", b"1")], [other]])

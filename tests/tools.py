@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -56,3 +58,36 @@ def host_root(folder: Path) -> Host:
     (folder / "usr").mkdir()
     folder.chmod(0o755)
     return Host(folder)
+
+
+@dataclass(frozen=True)
+class Python:
+    """A root that holds this machine's own Python and what it needs, as an interpreter's packages would.
+
+    Attributes:
+        short: `3.11`.
+    """
+
+    short: str
+    root: Path
+
+
+def python_root(folder: Path) -> Python:
+    """Copy the system's Python below `folder`."""
+    program = next((path for path in sorted(Path("/usr/bin").glob("python3.*")) if path.name[8:].isdigit()), None)
+    if program is None or not Path(f"/usr/lib/{program.name}").is_dir():
+        absent("there is no system Python in /usr/bin")
+    for name in ("bin", "lib", "lib64"):
+        (folder / "usr" / name).mkdir(parents=True)
+        (folder / name).symlink_to(f"usr/{name}")
+    said = subprocess.run(["ldd", str(program)], check=True, capture_output=True, text=True).stdout
+    libraries = {Path(word) for line in said.splitlines() for word in line.split() if word.startswith("/")}
+    for path in (program, *libraries):
+        target = folder / str(path).lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path.resolve(), target)
+        target.chmod(0o755)
+    skipped = shutil.ignore_patterns("__pycache__", "test", "dist-packages", "config-*", "idlelib", "lib2to3")
+    library = Path("usr/lib", program.name)
+    shutil.copytree(Path("/") / library, folder / library, symlinks=True, ignore=skipped)
+    return Python(program.name.removeprefix("python"), folder)

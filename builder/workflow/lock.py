@@ -73,9 +73,7 @@ def lock(project: Project, targets: Sequence[Target], wish: Wish, told: Told) ->
         refresh_missing=wish.refresh_missing,
     )
     before = {
-        (target, kind): project.locks.read(target, kind)
-        for target in project.manifest.targets()
-        for kind in FORMATS
+        (target, kind): project.locks.read(target, kind) for target in project.manifest.targets() for kind in FORMATS
     }
     solved = _solve(making, _with_ancestors(project, targets), told)
     return tuple(_written(project, solved, before))

@@ -74,13 +74,16 @@ def _sizes(pins: Sequence[Pin]) -> list[tuple[str, int]]:
 def _essential(pins: Sequence[Pin]) -> set[str]:
     """Essential packages and all they need: what must lie there before dpkg can run."""
     by_name = {pin.name: pin for pin in pins}
+    for pin in pins:  # `awk`, which is essential, is what mawk provides.
+        for word in pin.field("Provides").split(","):
+            by_name.setdefault(word.strip().split(" ")[0], pin)
     found: set[str] = set()
     todo = [pin.name for pin in pins if pin.field("Essential") == "yes"]
     while todo:
         name = todo.pop()
-        if name in found or name not in by_name:
+        if name not in by_name or by_name[name].name in found:
             continue
-        found.add(name)
+        found.add(by_name[name].name)
         for relation in ("Pre-Depends", "Depends"):
             for word in by_name[name].field(relation).replace("|", ",").split(","):
                 todo.append(word.strip().split(" ")[0].split(":")[0])

@@ -1,14 +1,16 @@
 """Install locked packages into a root. Runs inside the sandbox as its program: standard library only.
 
     1  skeleton            merged-/usr links, dpkg's folders (a fresh root only)
-    2  unpack, by us       packages without a preinst: in parallel, registered as unpacked
-    3  unpack, by dpkg     packages with a preinst, in Pre-Depends order, so that their preinst runs
-    4  account, debconf    the layout's user; the answers that the manifest preseeds
-    5  configure, by dpkg  everything; triggers are processed
-    6  clean               what makes two runs differ (see `normalise.py`)
+    2  essential           what dpkg needs goes through 3 to 6 before all others (a fresh root only)
+    3  unpack, by us       packages without a preinst: in parallel, registered as unpacked
+    4  unpack, by dpkg     packages with a preinst, in Pre-Depends order, so that their preinst runs
+    5  account, debconf    the layout's user; the answers that the manifest preseeds
+    6  configure, by dpkg  everything; triggers are processed
+    7  clean               what makes two runs differ (see `normalise.py`)
 
 In a fresh root dpkg itself and what it needs must run before it is installed: the files of essential packages that
-have a preinst are laid first without being registered, then unpacked once more by dpkg, as debootstrap does.
+have a preinst are laid first without being registered, then unpacked once more by dpkg, as debootstrap does. While
+dpkg configures them, the other packages are decompressed, out of sight.
 """
 
 from __future__ import annotations
@@ -17,11 +19,12 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from typing import Any
 
 from builder.kinds.apt import normalise
 from builder.kinds.apt.deb import BadDeb, Deb, read
-from builder.kinds.apt.unpack import DPKG, unpack
+from builder.kinds.apt.unpack import DPKG, STAGE, Decoding, begin, finish, lay, plain_copy
 
 MERGED = ("bin", "sbin", "lib")
 POLICY = "/usr/sbin/policy-rc.d"
@@ -39,23 +42,23 @@ def main(order: dict[str, Any]) -> None:
         raise SystemExit(f"unpack: {error}") from None
     if order["fresh"]:
         skeleton(order["architecture"])
-    ours, theirs = _parted(debs, order["fresh"])
-    unpack(ours, register=True, jobs=order["jobs"], settled=frozenset(order["essential"]))
-    early = [deb for deb in theirs if deb.field("Package") in set(order["essential"])]
-    if order["fresh"]:
-        unpack(early, register=False, jobs=order["jobs"])
+    essential = set(order["essential"]) if order["fresh"] else set()
     policy = _forbid_services()
-    if order["fresh"]:
+    rest = [deb for deb in debs if deb.field("Package") not in essential]
+    started = None
+    if essential:
+        first = [deb for deb in debs if deb.field("Package") in essential]
+        early = _lay_essential(first, order)
+        started = _begin(rest, order["jobs"])
         _bootstrap(early)
-    if order["account"]:
-        add_account(order["account"])
-    rest = [deb for deb in theirs if not order["fresh"] or deb not in early]
-    if rest:
-        _dpkg("--force-depends", "--unpack", *[deb.path for deb in _pre_depends_first(rest)])
-    if order["debconf"]:
-        _run(["debconf-set-selections"], "\n".join(order["debconf"]) + "\n")
-    normalise.clamp(order["newest"])
-    _dpkg("--configure", "--pending")
+        _configure(order, order["debconf"])
+    told = finish(started or _begin(rest, order["jobs"]))
+    ours, theirs = _parted(rest)
+    lay(ours, told, register=True)
+    if theirs:
+        _dpkg("--force-depends", "--unpack", *[plain_copy(deb) for deb in _pre_depends_first(theirs)])
+    _configure(order, () if essential else order["debconf"])
+    shutil.rmtree(STAGE)
     if order["account"]:
         add_account(order["account"])
     if policy:
@@ -64,6 +67,30 @@ def main(order: dict[str, Any]) -> None:
     if audit:
         raise SystemExit("dpkg --audit is not clean:\n" + audit.decode(errors="replace"))
     normalise.clean()
+
+
+def _lay_essential(debs: list[Deb], order: dict[str, Any]) -> list[Deb]:
+    """Lay what dpkg needs to run; returns the packages of it that dpkg must unpack once more."""
+    ours, early = _parted(debs)
+    told = finish(begin(debs, order["jobs"], plain=early))
+    lay(ours, told, register=True, settled=frozenset(order["essential"]))
+    lay(early, told, register=False)
+    return early
+
+
+def _begin(debs: list[Deb], jobs: int) -> Decoding:
+    """Decompress packages for ourselves or for dpkg, by what can be told before others are configured."""
+    ours, theirs = _parted(debs)
+    return begin(ours, jobs, plain=theirs)
+
+
+def _configure(order: dict[str, Any], answers: Sequence[str]) -> None:
+    if order["account"]:
+        add_account(order["account"])
+    if answers:
+        _run(["debconf-set-selections"], "\n".join(answers) + "\n")
+    normalise.clamp(order["newest"])
+    _dpkg("--configure", "--pending")
 
 
 def skeleton(architecture: str) -> None:
@@ -93,9 +120,9 @@ def _rank(deb: Deb) -> tuple[bool, str]:
     return deb.field("Package") != "base-files", deb.key
 
 
-def _parted(debs: list[Deb], fresh: bool) -> tuple[list[Deb], list[Deb]]:
+def _parted(debs: list[Deb]) -> tuple[list[Deb], list[Deb]]:
     """Which packages we unpack, and which the image's dpkg must: preinst, diverted or existing conffiles."""
-    diverted = set() if fresh else _diverted()
+    diverted = _diverted()
     ours: list[Deb] = []
     theirs: list[Deb] = []
     for deb in debs:
@@ -142,7 +169,7 @@ def _bootstrap(early: list[Deb]) -> None:
         if not os.path.exists(f"/etc/{name}"):
             shutil.copyfile(f"/usr/share/base-passwd/{name}.master", f"/etc/{name}")
     if early:
-        _dpkg("--force-depends", "--unpack", *[deb.path for deb in _pre_depends_first(early)])
+        _dpkg("--force-depends", "--unpack", *[plain_copy(deb) for deb in _pre_depends_first(early)])
     _dpkg("--force-depends", "--configure", "base-passwd", "base-files")
 
 

@@ -4,11 +4,20 @@ What is written is what dpkg's own `--unpack` leaves behind, so that the image's
 `info/<pkg>.list`, the control members, `Status: install ok unpacked`, the triggers that packages declare
 (`triggers/File`, `triggers/<name>`), and conffiles beside their names as `.dpkg-new`, so that no script finds the
 configuration of a package that is not configured yet.
+
+    begin    other processes decompress archives; contents wait, numbered, below `STAGE`, and nothing else changes
+    finish   wait for them
+    lay      one package after the other: make folders and links, move contents to their places, register
+
+So decompressing, which takes longest, can go on while dpkg configures, and still no script ever finds a package that
+is there in part, nor does anything depend on which process was the first.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import io
 import json
 import lzma
 import os
@@ -16,17 +25,76 @@ import shutil
 import stat
 import tarfile
 import zlib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
-from builder.kinds.apt.deb import BadDeb, Deb, entries
+from builder.kinds.apt.deb import BadDeb, Deb, entries, reader
 
 DPKG = "/var/lib/dpkg"
-_KEEP = frozenset({"", "/"})
+STAGE = "/.stackbuild"
+"""Where contents wait: on the file system of the root, so that they need not be copied to their places."""
+
+Row = tuple[str, str, str, str, int, int, int]
+"""A member of a package: kind, path, where its content lies or what it is a hard link to, md5, mode, uid, gid."""
+Decoding = tuple[tuple[int, int], ...]
+"""Processes at work, each with the pipe on which it tells its rows in the end."""
 
 
 def unpack(debs: Sequence[Deb], register: bool, jobs: int, settled: frozenset[str] = frozenset()) -> None:
-    """Unpack packages with `jobs` processes.
+    """Unpack packages with `jobs` processes: `begin`, `finish` and `lay` in one."""
+    lay(debs, finish(begin(debs, jobs)), register, settled)
+    shutil.rmtree(STAGE)
+
+
+def begin(debs: Sequence[Deb], jobs: int, plain: Sequence[Deb] = ()) -> Decoding:
+    """Start to decompress packages in `jobs` processes.
+
+    Args:
+        debs: packages that we lay.
+        plain: packages that dpkg unpacks, one after the other: `plain_copy` of each will be ready for it.
+    """
+    os.makedirs(STAGE, mode=0o700, exist_ok=True)
+    tasks = [(deb, _decode) for deb in debs] + [(deb, _repack) for deb in plain]
+    shares: list[list[tuple[Deb, Callable[[Deb], list[Row]]]]] = [[] for _ in range(jobs)]
+    for task in sorted(tasks, key=lambda task: -task[0].data[2]):
+        min(shares, key=lambda share: sum(deb.data[2] for deb, _ in share)).append(task)
+    workers = []
+    for share in shares:
+        receiver, sender = os.pipe()
+        worker = os.fork()
+        if worker == 0:
+            code = 1
+            try:
+                rows = {deb.key: found for deb, job in share if (found := _named(deb, job))}
+                with os.fdopen(sender, "wb") as stream:
+                    stream.write(json.dumps(rows).encode())
+                code = 0
+            except Exception as error:
+                os.write(2, f"unpack: {error}\n".encode(errors="replace"))
+            finally:
+                os._exit(code)
+        os.close(sender)
+        workers.append((worker, receiver))
+    return tuple(workers)
+
+
+def finish(decoding: Decoding) -> dict[str, list[Row]]:
+    """Wait; returns the rows of each package by its key."""
+    told: dict[str, list[Row]] = {}
+    failed = False
+    for worker, receiver in decoding:
+        with os.fdopen(receiver, "rb") as stream:
+            text = stream.read()
+        failed = os.waitpid(worker, 0)[1] != 0 or failed
+        told.update(json.loads(text) if text else {})
+    if failed:
+        raise SystemExit(1)
+    return told
+
+
+def lay(
+    debs: Sequence[Deb], told: Mapping[str, list[Row]], register: bool, settled: frozenset[str] = frozenset()
+) -> None:
+    """Bring decompressed packages to their places, and tell dpkg about them if `register` is set.
 
     Conffiles of the packages named in `settled` get their final names at once, registered with their md5, which dpkg
     takes as installed: what dpkg itself needs must be usable before it is configured.
@@ -34,121 +102,141 @@ def unpack(debs: Sequence[Deb], register: bool, jobs: int, settled: frozenset[st
     Directories get owner and mode from the first package that brings them, in the order given: a folder that stands
     already keeps what it has, as with dpkg.
     """
-    known = {path for path in _walk_known(debs) if os.path.isdir("/" + path)}
-    shares: list[list[Deb]] = [[] for _ in range(jobs)]
-    for deb in sorted(debs, key=lambda deb: -deb.data[2]):
-        min(shares, key=lambda share: sum(one.data[2] for one in share)).append(deb)
-    running = []
-    for share in shares:
-        receiver, sender = os.pipe()
-        worker = os.fork()
-        if worker == 0:
-            code = 1
-            try:
-                done = {deb.key: _named(deb, register, settled) for deb in share}
-                with os.fdopen(sender, "wb") as stream:
-                    stream.write(json.dumps(done).encode())
-                code = 0
-            except Exception as error:
-                os.write(2, f"unpack: {error}\n".encode(errors="replace"))
-            finally:
-                os._exit(code)
-        os.close(sender)
-        running.append((worker, receiver))
-    told: dict[str, Any] = {}
-    failed = False
-    for worker, receiver in running:
-        with os.fdopen(receiver, "rb") as stream:
-            text = stream.read()
-        failed = os.waitpid(worker, 0)[1] != 0 or failed
-        told.update(json.loads(text) if text else {})
-    if failed:
-        raise SystemExit(1)
-    placed = set(known)
+    bare: set[str] = set()
+    laid = {}
     for deb in debs:
-        for path, mode, uid, gid in told[deb.key]["folders"]:
-            if path not in placed:
-                placed.add(path)
-                os.chown("/" + path, uid, gid)
-                os.chmod("/" + path, mode)
+        try:
+            laid[deb.key] = _lay_one(deb, told.get(deb.key, []), register, settled, bare)
+        except (BadDeb, OSError) as error:
+            raise SystemExit(f"unpack: {deb.key}: {error}") from None
     if register:
-        _register(debs, told)
+        _register(debs, laid)
 
 
-def _walk_known(debs: Sequence[Deb]) -> list[str]:
-    """Folders that may stand before anything is unpacked: all below the root."""
-    found = []
-    for folder, names, _ in os.walk("/", topdown=True):
-        found.append(folder.strip("/"))
-        if folder in ("/proc", "/dev", "/run", "/tmp"):  # Mounts of the sandbox.
-            names.clear()
-    return found
+def plain_copy(deb: Deb) -> str:
+    """The path of a package for dpkg: of its copy without compression where there is one."""
+    path = f"{STAGE}/{deb.key}.deb"
+    return path if os.path.exists(path) else deb.path
 
 
-def _named(deb: Deb, register: bool, settled: frozenset[str]) -> dict[str, object]:
+def _named(deb: Deb, job: Callable[[Deb], list[Row]]) -> list[Row]:
     try:
-        return _unpack_one(deb, register, settled)
+        return job(deb)
     except (OSError, tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, ValueError) as error:
         raise BadDeb(f"{deb.key}: {error or type(error).__name__}") from None
 
 
-def _unpack_one(deb: Deb, register: bool, settled: frozenset[str]) -> dict[str, object]:
-    """Lay one package's files; returns its folders, paths and conffile md5s."""
-    folders: list[tuple[str, int, int, int]] = []
-    paths: list[str] = []
-    conffiles = set(deb.conffiles()) if register else set()
-    early = deb.field("Package") in settled
-    sums: dict[str, str] = {}
-    unsummed = register and "md5sums" not in deb.members
-    md5sums: list[str] = []
+def _decode(deb: Deb) -> list[Row]:
+    """Put contents below `STAGE`, with owner, mode and time."""
+    rows: list[Row] = []
+    stage = f"{STAGE}/{deb.key}"
+    os.mkdir(stage)
+    conffiles = set(deb.conffiles())
+    unsummed = "md5sums" not in deb.members
     for member, archive in entries(deb):
         path = _checked(deb, member.name)
-        paths.append("/" + path if path else "/.")
-        target = "/" + path
+        place, md5 = f"{stage}/{len(rows)}", ""
         if member.isdir():
-            if not os.path.isdir(target):
-                os.makedirs(target, exist_ok=True)
-            if path:
-                folders.append((os.path.realpath(target).strip("/"), member.mode, member.uid, member.gid))
-            continue
-        parent = os.path.dirname(target)
-        if not os.path.isdir(parent):
-            os.makedirs(parent, exist_ok=True)
-        if "/" + path in conffiles and not early:
-            sums["/" + path] = "newconffile"
-            target += ".dpkg-new"
-        if os.path.lexists(target):
-            if os.path.isdir(target) and not os.path.islink(target):
-                raise BadDeb(f"{deb.key}: {target} would replace a folder")
-            if not (member.issym() and os.path.isdir(target)):
-                os.unlink(target)
-        if member.isreg():
+            kind = "folder"
+        elif member.isreg():
+            kind = "file"
             content = archive.extractfile(member)
             assert content is not None
-            with open(target, "xb") as stream:
+            with open(place, "xb") as stream:
                 shutil.copyfileobj(content, stream, 1 << 18)
                 stream.flush()  # In a user namespace a later write takes away setuid.
                 os.fchown(stream.fileno(), member.uid, member.gid)
                 os.fchmod(stream.fileno(), member.mode & 0o7777)
-            os.utime(target, (member.mtime, member.mtime))
-            if "/" + path in conffiles and early:
-                sums["/" + path] = _md5(target)
-            elif unsummed and "/" + path not in conffiles:
-                md5sums.append(f"{_md5(target)}  {path}\n")
+            os.utime(place, (member.mtime, member.mtime))
+            if unsummed or "/" + path in conffiles:
+                md5 = _md5(place)
         elif member.issym():
-            if not os.path.lexists(target):
-                os.symlink(member.linkname, target)
-                os.lchown(target, member.uid, member.gid)
-                os.utime(target, (member.mtime, member.mtime), follow_symlinks=False)
+            kind = "link"
+            os.symlink(member.linkname, place)
+            os.lchown(place, member.uid, member.gid)
+            os.utime(place, (member.mtime, member.mtime), follow_symlinks=False)
         elif member.islnk():
-            os.link("/" + _checked(deb, member.linkname), target)
+            kind, place = "hardlink", "/" + _checked(deb, member.linkname)
         else:
-            raise BadDeb(f"{deb.key}: {target} is a device or a pipe, which no image may hold")
-    if unsummed:  # dpkg makes up for a package that brings none, and `dpkg --audit` asks for it.
-        _write(f"{DPKG}/info/{deb.key}.md5sums", "".join(md5sums).encode("utf-8", "surrogateescape"), 0o644)
+            raise BadDeb(f"{deb.key}: /{path} is a device or a pipe, which no image may hold")
+        rows.append((kind, path, place, md5, member.mode & 0o7777, member.uid, member.gid))
+    return rows
+
+
+def _repack(deb: Deb) -> list[Row]:
+    """The same package with a plain `data.tar` (deb(5)), where `plain_copy` looks for it."""
+    name, offset, size = deb.data
+    with open(deb.path, "rb") as source, open(f"{STAGE}/{deb.key}.deb", "wb") as target:
+        target.write(source.read(offset - 60))
+        target.write(bytes(60))
+        source.seek(offset)
+        with reader(name, io.BytesIO(source.read(size))) as content:
+            shutil.copyfileobj(content, target, 1 << 20)
+        plain = target.tell() - offset
+        target.write(b"\n" * (plain % 2))
+        target.seek(offset - 60)
+        target.write(b"%-16s%-12d%-6d%-6d%-8s%-10d`\n" % (b"data.tar", 0, 0, 0, b"100644", plain))
+    return []
+
+
+def _lay_one(
+    deb: Deb, rows: Sequence[Row], register: bool, settled: frozenset[str], bare: set[str]
+) -> dict[str, object]:
+    """Bring one package's files to their places; returns its paths and conffile md5s.
+
+    Args:
+        bare: folders that we made on the way to something else; the first package that brings one says what it is.
+    """
+    conffiles = set(deb.conffiles()) if register else set()
+    early = deb.field("Package") in settled
+    sums: dict[str, str] = {}
+    for kind, path, place, md5, mode, uid, gid in rows:
+        target = "/" + path
+        if kind == "folder":
+            _make_folder(target, bare)
+            if path and (real := os.path.realpath(target)) in bare:
+                bare.remove(real)
+                os.chown(target, uid, gid)
+                os.chmod(target, mode)
+            continue
+        _make_folder(os.path.dirname(target), bare)
+        if target in conffiles:
+            sums[target] = md5 if early else "newconffile"
+            target += "" if early else ".dpkg-new"
+        if os.path.isdir(target):
+            if kind == "link":
+                continue  # A folder stands where the package has a link: it stays, as with dpkg.
+            if not os.path.islink(target):
+                raise BadDeb(f"{target} would replace a folder")
+        if kind == "hardlink":
+            if os.path.lexists(target):
+                os.unlink(target)
+            os.link(place, target)
+        else:
+            _move(place, target)
     if register:
-        _write_info(deb, paths)
-    return {"folders": folders, "paths": paths, "sums": sums}
+        if "md5sums" not in deb.members:  # dpkg makes up for a package that brings none; `dpkg --audit` asks for it.
+            files = [row for row in rows if row[0] == "file" and "/" + row[1] not in conffiles]
+            text = "".join(f"{row[3]}  {row[1]}\n" for row in files)
+            _write(f"{DPKG}/info/{deb.key}.md5sums", text.encode("utf-8", "surrogateescape"), 0o644)
+        _write_info(deb, ["/" + row[1] if row[1] else "/." for row in rows])
+    return {"paths": ["/" + row[1] if row[1] else "/." for row in rows], "sums": sums}
+
+
+def _move(place: str, target: str) -> None:
+    try:
+        os.rename(place, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        shutil.copyfile(place, target, follow_symlinks=False)  # A mount of the sandbox, which no image holds.
+
+
+def _make_folder(path: str, bare: set[str]) -> None:
+    if not os.path.isdir(path):
+        _make_folder(os.path.dirname(path), bare)
+        os.mkdir(path)
+        bare.add(os.path.realpath(path))
 
 
 def _md5(path: str) -> str:

@@ -42,7 +42,8 @@ def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -
     """Lay the files; a folder on the way gets an entry only where no layer below has it, so none changes owner.
 
     Raises:
-        StackbuildError: a file changed since it was planned, or a path leads through a link of the image.
+        StackbuildError: a file changed since it was planned, a path leads through a link of the image, or one is a
+            folder to some and a file to others.
     """
     stand, links = folders(workshop.store, results.values())
     entries: dict[str, Entry] = {}
@@ -58,6 +59,8 @@ def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -
                 )
             if parent not in stand:
                 entries.setdefault(parent, Entry(parent, "dir", 0o755, uid, gid))
+        if path in stand:
+            raise StackbuildError(f"an overlay's {kind} would replace a folder of the image: /{path}")
         if kind == "link":
             entries[path] = Entry(path, "link", 0o777, uid, gid, target=content)
             continue
@@ -68,6 +71,10 @@ def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -
             )
         mode = 0o755 if kind == "program" else 0o644
         entries[path] = Entry(path, "file", mode, uid, gid, content=Bytes(data))
+    below = {path.rpartition("/")[0] for path in entries}
+    for entry in entries.values():
+        if entry.kind != "dir" and entry.path in below:
+            raise StackbuildError(f"two overlays disagree whether this is a folder: /{entry.path}", where=action.name)
     ordered = sorted(entries.values(), key=lambda entry: entry.path.encode())
     return write_parts(workshop, [("overlays", ordered)])
 

@@ -39,6 +39,8 @@ def main() -> None:
             try:
                 compile_chunk(archive, files, scratch, order["mtime"])
                 code = 0
+            except BaseException as error:
+                os.write(2, f"{error or type(error).__name__}\n".encode())
             finally:
                 os._exit(code)
         running[child] = scratch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 from builder.action import Action, Result, Workshop
@@ -30,7 +31,7 @@ PATH="{prefix}/bin:$PATH"; export PATH
 def plan(site: Site, place: Environment, python: Interpreter) -> Action:
     """The environment of one image, a function of its prefix and the Python's version."""
     options: Json = {"prefix": place.prefix, "python": place.python, "version": python.version, "codec": codec()}
-    return Action(kind="pip.environment", version=1, name=f"environment of {site.target}", options=options)
+    return Action(kind="pip.environment", version=2, name=f"environment of {site.target}", options=options)
 
 
 def perform(action: Action, workshop: Workshop) -> Result:
@@ -49,4 +50,5 @@ def perform(action: Action, workshop: Workshop) -> Result:
         Entry(f"{base}/bin/python3", "link", 0o777, target=f"python{place.python}"),
         Entry(f"{base}/bin/python{place.python}", "link", 0o777, target=f"/usr/bin/python{place.python}"),
     ]
-    return write_parts(workshop, [("environment", in_prefix(entries, place))])
+    owned = [replace(entry, owner="environment") for entry in entries]  # No wheel may bring another `bin/python`.
+    return write_parts(workshop, [("environment", in_prefix(owned, place))])

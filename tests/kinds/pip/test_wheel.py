@@ -12,8 +12,8 @@ import pytest
 
 from builder.digest import Digest
 from builder.errors import HostileInput, StackbuildError
-from builder.kinds.pip.part import in_prefix, write_wheels
 from builder.kinds.pip.bytecode import Source
+from builder.kinds.pip.part import in_prefix, write_wheels
 from builder.kinds.pip.wheel import Environment, Laid, lay
 from builder.layer import write
 from builder.store import Store
@@ -293,7 +293,9 @@ def test_entry_point_is_a_path(name: str, tmp_path: Path, store: Store) -> None:
     assert "entry point" in error.what or "unsafe path" in error.what
 
 
-@pytest.mark.parametrize("text", [b"[console_scripts]\nx = !!\n", b"nonsense", b"[console_scripts]\nx = fake\n", b"\xff"])
+@pytest.mark.parametrize(
+    "text", [b"[console_scripts]\nx = !!\n", b"nonsense", b"[console_scripts]\nx = fake\n", b"\xff"]
+)
 def test_entry_points_are_malformed(text: bytes, tmp_path: Path, store: Store) -> None:
     """`installer` asserts here, and configparser has errors of its own: both came through."""
     error = refused(wheel(tmp_path / "w", {f"{DIST}/entry_points.txt": text}), store)
@@ -332,7 +334,10 @@ def test_wheel_without_metadata(tmp_path: Path, store: Store) -> None:
 def test_file_and_folder_of_one_name(tmp_path: Path, store: Store) -> None:
     """A layer was written in which a file had files below it; no engine unpacks such a one."""
     path = wheel(tmp_path / "w", {"fake": b"file", "fake/inside.py": b"x"})
-    with pytest.raises(StackbuildError, match="site-packages/fake is to be a file, and a folder"), store.new_blob() as new:
+    with (
+        pytest.raises(StackbuildError, match="site-packages/fake is to be a file, and a folder"),
+        store.new_blob() as new,
+    ):
         write(in_prefix(laid(path).entries, PLACE), new)
 
 

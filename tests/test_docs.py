@@ -135,6 +135,6 @@ def test_every_option_of_readme_exists(tmp_path: Path) -> None:
 def test_every_page_is_linked() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     pages = {page.name for page in (ROOT / "docs").glob("*.md")}
-    linked = {name for name in pages if f"](docs/{name})" in text}
+    linked = {name for name in pages if f"](docs/{name})" in text or f"`docs/{name}`" in text}
     named = {name for page in PAGES[2:] for name in pages if f"]({name}" in page.read_text(encoding="utf-8")}
     assert pages <= linked | named

@@ -42,24 +42,25 @@ def _plain(text: str) -> str:
     return re.sub(r"\\(.)", lambda found: {"t": "\t", "n": "\n"}.get(found[1], found[1]), text)
 
 
-def folders(store: Store, results: Iterable[Mapping[str, Any]]) -> tuple[set[str], dict[str, str]]:
-    """Which folders stand, and which links to where, after the layers of these results in order."""
-    stand: set[str] = set()
+def folders(store: Store, results: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Listed], dict[str, str]]:
+    """The folders that stand, and where links lead, after the layers of these results in order."""
+    stand: dict[str, Listed] = {}
     links: dict[str, str] = {}
     for result in results:
         for layer in result["layers"]:
             for entry in read(store, layer):
                 if entry.kind == "dir":
-                    stand.add(entry.path)
+                    stand[entry.path] = entry
                     links.pop(entry.path, None)
                     continue
                 gone = entry.path.removesuffix("/.wh..opq")
                 if gone == entry.path:
                     links.pop(gone, None)
                 if gone in stand:
-                    stand -= {one for one in stand if one.startswith(gone + "/")}
+                    stand = {one: kept for one, kept in stand.items() if not one.startswith(gone + "/")}
                     links = {one: target for one, target in links.items() if not one.startswith(gone + "/")}
-                    stand -= {gone} if gone == entry.path else set()
+                    if gone == entry.path:
+                        del stand[gone]
                 if entry.kind == "link":
                     links[entry.path] = entry.mark.removeprefix("-> ")
     return stand, links

@@ -43,7 +43,8 @@ def test_list_is_gone_or_damaged(store: Store) -> None:
 
 def test_folders_that_stand(store: Store) -> None:
     def after(*layers: dict[str, Any]) -> tuple[set[str], dict[str, str]]:
-        return folders(store, [{"layers": [one]} for one in layers])
+        stand, links = folders(store, [{"layers": [one]} for one in layers])
+        return set(stand), links
 
     base = layer(
         store,

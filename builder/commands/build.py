@@ -45,19 +45,23 @@ def command(
         if built is not None:
             _say(built, as_json)
             return
+    from builder.commands._targets import here
     from builder.workflow import build, since_revision
     from builder.workflow.project import open_project, select
 
     project = open_project(folder)
-    chosen, skipped = fresh.divide(select(project.manifest, wanted), wanted)
+    if dry_run:
+        named = select(project.manifest, wanted)
+        chosen, skipped = fresh.divide(named, wanted)
+        chosen = chosen or list(named)  # What is only planned need not run here.
+    else:
+        chosen, skipped = here(project, wanted)
     planned = build.plan(project, chosen)
     if since is not None:
         chosen = since_revision.changed(project, planned, since, chosen)
     if dry_run:
         _say_plan(build.stale(project, planned, chosen), as_json)
         return
-    if not chosen and skipped:
-        raise click.UsageError(f"none of these targets can be built on this machine: {', '.join(map(str, skipped))}")
     from builder.commands._progress import progress
 
     with progress() as shown:

@@ -15,12 +15,13 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.pass_obj
 def command(folder: Path, wanted: str, names: tuple[str, ...], as_json: bool) -> None:
+    from builder.commands._targets import here
     from builder.errors import StackbuildError
-    from builder.workflow import check, fresh
-    from builder.workflow.project import open_project, select
+    from builder.workflow import check
+    from builder.workflow.project import open_project
 
     project = open_project(folder)
-    targets, _ = fresh.divide(select(project.manifest, [wanted]), [wanted])
+    targets, _ = here(project, [wanted])
     broken, rows = 0, []
     for target in targets:
         if not (names or check.contracts(project, target)):

@@ -17,7 +17,8 @@ def command(folder: Path, wanted: str, as_json: bool) -> None:
     from builder.workflow.project import open_project, select
 
     project = open_project(folder)
-    targets, _ = fresh.divide(select(project.manifest, [wanted]), [wanted])
+    named = select(project.manifest, [wanted])
+    targets = fresh.divide(named, [wanted])[0] or list(named)
     planned = build.plan(project, targets)
     found = {str(target): explain.explain(project, planned, target) for target in targets}
     if as_json:

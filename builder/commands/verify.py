@@ -14,12 +14,13 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.pass_obj
 def command(folder: Path, wanted: tuple[str, ...], as_json: bool) -> None:
+    from builder.commands._targets import here
     from builder.errors import StackbuildError
-    from builder.workflow import fresh, verify
-    from builder.workflow.project import open_project, select
+    from builder.workflow import verify
+    from builder.workflow.project import open_project
 
     project = open_project(folder)
-    targets, _ = fresh.divide(select(project.manifest, wanted), wanted)
+    targets, _ = here(project, wanted)
     if not verify.faketime():
         print("warning: the clock is not shifted, as libfaketime is not installed", file=sys.stderr)
     verdicts = verify.verify(project, targets)

@@ -39,8 +39,9 @@ def check(project: Project, target: Target, names: tuple[str, ...] = ()) -> Iter
     for name in wanted:
         if name not in known:
             raise StackbuildError(f"unknown contract: {name}", expected=", ".join(known))
-    image = open_image(project, target)
+    image = open_image(project, target) if wanted else None
     for name in wanted:
+        assert image is not None
         module = import_module(f"builder.checks.{name}")
         for outcome in module.check(Subject(image=image, env=image.env())):
             yield name, outcome

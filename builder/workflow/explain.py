@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from builder.action import Action
@@ -41,10 +42,9 @@ def record(project: Project, planned: Mapping[Target, Planned]) -> None:
     for one in planned.values():
         for action in (*one.actions, one.image):
             if action is not None and project.store.has_action(action.plan_key):
-                name = Digest.of(action.name.encode()).hex
-                path = project.store.path / "names" / name
+                path = _note(project, action)
                 if not path.exists() or path.read_text() != action.plan_key:
-                    project.store.write(f"names/{name}", action.plan_key.encode())
+                    project.store.write(f"names/{path.name}", action.plan_key.encode())
 
 
 def _because(project: Project, action: Action, stale: frozenset[Digest]) -> Iterator[str]:
@@ -87,6 +87,9 @@ def _options(before: Any, now: Any, path: str) -> Iterator[str]:
         yield from _moved("pip", *({row[0]: row[-1] for row in rows or ()} for rows in (before, now)))
     elif path == "versions":
         yield from _moved("apt", before or {}, now)
+    elif path == "config.Env" and before:
+        old, new = (dict(one.split("=", 1) for one in rows) for rows in (before, now))
+        yield from _options(old, new, "env")
     elif isinstance(before, Mapping) and isinstance(now, Mapping):
         for name in sorted(before.keys() | now.keys()):
             yield from _options(before.get(name), now.get(name), f"{path}.{name}" if path else name)
@@ -111,11 +114,16 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "…"
 
 
+def _note(project: Project, action: Action) -> Path:
+    """Where the plan key lies that an action of this name, in a project of this name, had last."""
+    name = f"{project.manifest.project.name}\0{action.name}"
+    return project.store.path / "names" / Digest.of(name.encode()).hex
+
+
 def _last(project: Project, action: Action) -> dict[str, Any] | None:
     """The plan document that an action of this name had when it was last built."""
-    path = project.store.path / "names" / Digest.of(action.name.encode()).hex
     try:
-        found = project.store.action(Digest(path.read_text()))
+        found = project.store.action(Digest(_note(project, action).read_text()))
     except FileNotFoundError:
         return None
     if found is None:

@@ -43,7 +43,7 @@ check = ["kubeflow"]
 [images.base]
 from = "archive:bookworm"
 layout = "kubeflow"
-apt = ["bash", "ca-certificates", "curl", "execline", "git", "locales", "python3", "s6", "tzdata"]
+apt = ["bash", "ca-certificates", "curl", "execline", "git", "libstdc++6", "locales", "python3", "s6", "tzdata"]
 debconf = [
     "locales locales/locales_to_be_generated multiselect en_US.UTF-8 UTF-8",
     "locales locales/default_environment_locale select en_US.UTF-8",

@@ -48,7 +48,10 @@ def run(
     inside = next((int(one.partition("/")[0]) for one in sorted(image.config.get("ExposedPorts", {}))), 0)
     with volume(project.store, image.user()) as fresh:
         folder = (home or fresh).absolute()
-        folder.mkdir(parents=True, exist_ok=True)
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            os.chown(folder, image.user().uid, image.user().gid)
+            folder.chmod(0o2775)
         full = Start(env=start.env, network=start.network, volumes=((folder, image.env()["HOME"]),))
         with container(image, full, quiet=False) as running:
             if not inside or start.network:

@@ -12,7 +12,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,11 +53,11 @@ def verify(project: Project, targets: Sequence[Target]) -> tuple[Verdict, ...]:
     """
     planned = build.plan(project, targets)
     first = {target: build.result(project, planned, target) for target in targets}
-    with tempfile.TemporaryDirectory(dir=project.store.path / "tmp", prefix="verify-") as name:
-        store = Store.open(Path(name) / "another" / "store")
+    with project.store.workspace() as scratch:
+        store = Store.open(scratch / "another" / "store")
         _share_sources(project, planned, store)
         clock = faketime()
-        _build_elsewhere(project, targets, store, Path(name), clock)
+        _build_elsewhere(project, targets, store, scratch, clock)
         found = []
         for target in targets:
             image = planned[target].image

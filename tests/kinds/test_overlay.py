@@ -117,9 +117,14 @@ def below(store: Store, *entries: Entry) -> Result:
 
 
 def test_folders_of_the_image_keep_their_owner(project: Path, store: Store) -> None:
+    """They were left out, and in a layer unpacked into a folder of its own came up as 0755 root."""
     put(project, "two", "etc/new/x")
     found = laid(store, planned(project), image=below(store, Entry("etc", "dir", 0o700, 5, 5)))
-    assert [one.path for one in found] == ["etc/new", "etc/new/x"]
+    assert [(one.path, one.mode, one.ids) for one in found] == [
+        ("etc", "0700", "5:5"),
+        ("etc/new", "0755", "1000:100"),
+        ("etc/new/x", "0644", "1000:100"),
+    ]
 
 
 def test_folder_would_replace_a_link(project: Path, store: Store) -> None:

@@ -11,7 +11,7 @@ from builder.action import Action, Result, Workshop
 from builder.digest import Digest, Json
 from builder.errors import StackbuildError
 from builder.layer import codec
-from builder.listing import folders
+from builder.listing import Listed, folders
 from builder.parts import write_parts
 from builder.site import Site
 from builder.tree import Bytes, Entry, safe
@@ -35,11 +35,12 @@ def plan(site: Site) -> tuple[Action, ...]:
     needs = {f"below-{n}": action for n, action in enumerate(site.below()) if action.kind in {"apt", "account"}}
     options: Json = {"files": files, "codec": codec()}
     name = f"overlays of {site.target}"
-    return (Action(kind="overlay", version=1, name=name, options=options, needs=needs, local=local),)
+    return (Action(kind="overlay", version=2, name=name, options=options, needs=needs, local=local),)
 
 
 def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -> Result:
-    """Lay the files; a folder on the way gets an entry only where no layer below has it, so none changes owner.
+    """Lay the files. A folder on the way that a layer below has is repeated as it stands there: a layer that left it
+    out would, once unpacked into a folder of its own, cover it with whatever the unpacking made.
 
     Raises:
         StackbuildError: a file changed since it was planned, a path leads through a link of the image, or one is a
@@ -57,8 +58,7 @@ def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -
                     where=f"overlay file {path}",
                     next_step="move the file below the link's target in the overlay",
                 )
-            if parent not in stand:
-                entries.setdefault(parent, Entry(parent, "dir", 0o755, uid, gid))
+            entries.setdefault(parent, _folder(parent, stand.get(parent), uid, gid))
         if path in stand:
             raise StackbuildError(f"an overlay's {kind} would replace a folder of the image: /{path}")
         if kind == "link":
@@ -77,6 +77,13 @@ def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -
             raise StackbuildError(f"two overlays disagree whether this is a folder: /{entry.path}", where=action.name)
     ordered = sorted(entries.values(), key=lambda entry: entry.path.encode())
     return write_parts(workshop, [("overlays", ordered)])
+
+
+def _folder(path: str, standing: Listed | None, uid: int, gid: int) -> Entry:
+    if standing is None:
+        return Entry(path, "dir", 0o755, uid, gid)
+    owner, _, group = standing.ids.partition(":")
+    return Entry(path, "dir", int(standing.mode, 8), int(owner), int(group))
 
 
 def _read(folder: Path, image: str) -> Iterator[tuple[str, str, str]]:

@@ -240,12 +240,14 @@ class Store:
             index["manifests"] = kept
             self._write("images/index.json", canonical(index))
 
-    def tagged(self, name: str) -> dict[str, Any] | None:
-        """The descriptor that a tag names, or None."""
-        for found in self._index()["manifests"]:
-            if found.get("annotations", {}).get("org.opencontainers.image.ref.name") == name:
-                return dict(found)
-        return None
+    def tags(self) -> dict[str, str]:
+        """Every tag of the layout, with the digest of what it names."""
+        ref = "org.opencontainers.image.ref.name"
+        return {
+            found["annotations"][ref]: found.get("digest", "")
+            for found in self._index()["manifests"]
+            if ref in found.get("annotations", {})
+        }
 
     def _index(self) -> dict[str, Any]:
         path = self.path / "images/index.json"

@@ -255,7 +255,7 @@ def _standing(project: Path, store_path: Path) -> None:
     blob, key = str(store.put_blob(b"{}")), Digest.of(b"plan")
     layer = {"digest": blob}
     store.put_action(key, {}, {"manifest": {"digest": blob}, "config": blob, "layers": [layer]})
-    fresh.remember(manifest, store, {Target.parse(f"base:cpu@{NATIVE}"): str(key)})
+    fresh.remember(manifest, store, {Target.parse(f"base:cpu@{NATIVE}"): fresh.Known(key=str(key), tags={})})
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["build", "--help"], ["lock", "--help"]])

@@ -227,7 +227,7 @@ def test_index_is_written_by_many_processes_at_once(store: Store) -> None:
     for one in running:
         one.join(60)
     names = [f"{word}-{number}" for word in words for number in range(40)]
-    assert all(store.tagged(name) for name in names)
+    assert set(names) <= store.tags().keys()
     index = json.loads((store.path / "images/index.json").read_bytes())
     assert [one["annotations"]["org.opencontainers.image.ref.name"] for one in index["manifests"]] == sorted(names)
 
@@ -251,13 +251,13 @@ def test_store_made_twice_at_once_keeps_its_tags(tmp_path: Path, monkeypatch: py
     Store.open(store.path).tag("mine", {"size": 1})
     late.set()
     second.join()
-    assert store.tagged("mine")
+    assert "mine" in store.tags()
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"{}", b'{"manifests": 1}'])
 def test_damaged_index_says_what_to_do(data: bytes, store: Store) -> None:
     (store.path / "images/index.json").write_bytes(data)
-    uses: list[Callable[[], object]] = [lambda: store.tagged("x"), lambda: store.tag("x", {})]
+    uses: list[Callable[[], object]] = [store.tags, lambda: store.tag("x", {})]
     for use in uses:
         with pytest.raises(StackbuildError, match="image index is damaged") as caught:
             use()
@@ -268,8 +268,7 @@ def test_tag_moves(store: Store) -> None:
     store.tag("a", {"digest": "1"})
     store.tag("b", {"digest": "2"})
     store.tag("a", {"digest": "3"})
-    assert [(store.tagged(name) or {})["digest"] for name in ("a", "b")] == ["3", "2"]
-    assert store.tagged("c") is None
+    assert store.tags() == {"a": "3", "b": "2"}
 
 
 def test_sweep_leaves_what_is_in_use(store: Store) -> None:
@@ -374,7 +373,7 @@ def test_kill_9_leaves_nothing_half_written(tmp_path: Path) -> None:
     actions = list((path / "actions").iterdir())
     assert actions
     assert all(store.action(Digest("sha256:" + one.stem)) for one in actions)
-    assert store.tagged("tag-1")
+    assert "tag-1" in store.tags()
     assert left > 0
     store.sweep()
     assert list((path / "tmp").iterdir()) == []

@@ -66,7 +66,7 @@ def command(
 
     with progress() as shown:
         built = build.build(project, chosen, jobs=jobs, watcher=shown, progress=shown.fetched, planned=planned)
-    build.remember(project, planned)
+    build.remember(project, planned, chosen)
     if start:
         _prove(project, built.fresh)
     _say(fresh.Built(fresh=built.fresh, kept=built.kept, skipped=tuple(skipped)), as_json)

@@ -76,11 +76,15 @@ def build(
     )
 
 
-def remember(project: Project, planned: Mapping[Target, Planned]) -> None:
+def remember(project: Project, planned: Mapping[Target, Planned], targets: Sequence[Target]) -> None:
     """Let the next build of these targets see at once that nothing changed."""
-    keys: dict[Target, str] = dict.fromkeys(project.manifest.targets(), "")
-    keys |= {target: one.image.plan_key for target, one in planned.items() if one.image is not None}
-    fresh.remember(project.manifest.path, project.store, keys)
+    tags = project.store.tags()
+    table = {target: fresh.Known(key="", tags={}) for target in project.manifest.targets()}
+    for target in targets:
+        names = (tag_of(target), family_tag(target))
+        (end,) = _images(planned, [target])
+        table[target] = fresh.Known(key=end.plan_key, tags={name: tags.get(name, "") for name in names})
+    fresh.remember(project.manifest.path, project.store, table)
 
 
 def pins_of(actions: Sequence[Action]) -> list[Pin]:

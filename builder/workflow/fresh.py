@@ -30,13 +30,27 @@ class Built:
     skipped: tuple[Target, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """One target in the table: its plan key, "" where it was not planned, and what its tags named (tag → digest)."""
+
+    key: str
+    tags: Mapping[str, str]
+
+
 def unchanged(manifest_path: Path, store: Store, wanted: Sequence[str]) -> Built | None:
-    """What a build of these targets comes to if nothing changed since the last one; None if anything did."""
+    """What a build of these targets comes to if nothing changed since the last one; None if anything did.
+
+    A tag counts too: a build of something else, or of an earlier state, may have moved it since.
+    """
     table = _table(manifest_path, store)
     if table is None:
         return None
     chosen, skipped = divide(list(table), wanted)
-    if not chosen or not all(_there(store, table[target]) for target in chosen):
+    if not chosen or not all(_there(store, table[target].key) for target in chosen):
+        return None
+    tags = store.tags()
+    if any(tags.get(tag) != digest for target in chosen for tag, digest in table[target].tags.items()):
         return None
     return Built(kept=tuple(chosen), skipped=tuple(skipped))
 
@@ -59,10 +73,10 @@ def divide(targets: Sequence[Target], wanted: Sequence[str]) -> tuple[list[Targe
     return chosen, skipped
 
 
-def remember(manifest_path: Path, store: Store, keys: Mapping[Target, str]) -> None:
-    """Write the table that `unchanged` reads: each target's plan key, "" where it was not planned."""
-    table = json.dumps({str(target): key for target, key in keys.items()}, indent=1)
-    store.write(f"tables/{inputs_digest(manifest_path).hex}", table.encode())
+def remember(manifest_path: Path, store: Store, table: Mapping[Target, Known]) -> None:
+    """Write the table that `unchanged` reads."""
+    rows = {str(target): {"key": one.key, "tags": dict(one.tags)} for target, one in table.items()}
+    store.write(f"tables/{inputs_digest(manifest_path).hex}", json.dumps(rows, indent=1).encode())
 
 
 def inputs_digest(manifest_path: Path) -> Digest:
@@ -77,12 +91,12 @@ def inputs_digest(manifest_path: Path) -> Digest:
     return Digest("sha256:" + hasher.hexdigest())
 
 
-def _table(manifest_path: Path, store: Store) -> dict[Target, str] | None:
+def _table(manifest_path: Path, store: Store) -> dict[Target, Known] | None:
     try:
         table = json.loads((store.path / "tables" / inputs_digest(manifest_path).hex).read_bytes())
     except (FileNotFoundError, ValueError):
         return None
-    return {Target.parse(text): str(key) for text, key in table.items()}
+    return {Target.parse(text): Known(key=row["key"], tags=row["tags"]) for text, row in table.items()}
 
 
 def _program_state() -> list[Any]:

@@ -99,6 +99,7 @@ def install(folder: Path, store: Store, lowers: tuple[Path, ...], pins: tuple[Pi
     mount.mkdir()
     script = f"""
         set -e
+        unset SOURCE_DATE_EPOCH
         python3 -m venv --without-pip {prefix}
         cd /run/wheels
         {prefix}/bin/python {pip.name}/pip install --no-index --find-links . --no-deps --require-hashes \\

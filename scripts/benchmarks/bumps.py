@@ -27,13 +27,15 @@ def numpy(place: Place) -> Row:
     taken = []
     for _ in range(place.pairs):
         with place.store(built=True) as store:
-            done = place.run(store, after, "build")
+            done = place.run(store, after, "build", "--no-start")
             taken.append(done.seconds)
             old, new = (place.result(store, one, "jupyter-scipy")["layers"] for one in (before, after))
             kept = all(
                 place.result(store, before, name)["manifest"] == place.result(store, after, name)["manifest"]
                 for name in ("base", "jupyter")
             )
+    with place.store(built=True, unpacked=True) as store:
+        proved = place.run(store, after, "build").seconds
     had = {layer["digest"] for layer in old}
     written = [layer for layer in new if layer["digest"] not in had]
     names = ", ".join(layer["name"] for layer in written)
@@ -46,6 +48,7 @@ def numpy(place: Place) -> Row:
         notes=(
             "performed: " + "; ".join(done.performed),
             f"jupyter and base {'untouched' if kept else 'MOVED'}",
+            f"with the proof that the image starts, its other layers unpacked before: {proved:.1f} s",
         ),
     )
 
@@ -57,7 +60,7 @@ def more(place: Place) -> Row:
     place.run(place.warm, after, "lock")
     with place.store(built=True) as store:
         why = place.run(store, after, "explain", "jupyter").out
-        done = place.run(store, after, "build")
+        done = place.run(store, after, "build", "--no-start")
         old, new = (place.result(store, one, "jupyter")["layers"] for one in (before, after))
     laid = [one for one in done.performed if one.startswith("pip ")]
     images = [one for one in done.performed if one.startswith("image ")]

@@ -62,13 +62,17 @@ class Place:
         return folder
 
     @contextmanager
-    def store(self, *, built: bool) -> Iterator[Path]:
-        """A store that shares the warm one's files by hard links: its downloads, or all that it built as well."""
+    def store(self, *, built: bool, unpacked: bool = False) -> Iterator[Path]:
+        """A store that shares the warm one's files by hard links: its downloads, or all that it built as well.
+
+        Args:
+            unpacked: with the layers that were unpacked to start images.
+        """
         store = self.folder("store")
         names = ["sources"] if not built else ["version", "images", "sources", "actions", "names", "tables"]
         _link(self.warm, store, [name for name in names if (self.warm / name).exists()])
         if built:
-            roots = [path.name for path in (self.warm / "roots").glob("interpreter-*")]
+            roots = [path.name for path in (self.warm / "roots").glob("*" if unpacked else "interpreter-*")]
             _link(self.warm / "roots", store / "roots", roots)
             for name in ("logs", "tmp"):
                 (store / name).mkdir()
@@ -91,7 +95,7 @@ class Place:
         )
         seconds = time.monotonic() - began
         if done.returncode:
-            raise SystemExit(f"bench: stackbuild {' '.join(arguments)} failed\n{done.stderr[-3000:]}")
+            raise SystemExit(f"bench: stackbuild {' '.join(arguments)} failed\n{done.out}{done.stderr[-3000:]}")
         return Done(seconds=seconds, out=done.stdout, err=done.stderr)
 
     def warmed(self, *targets: str) -> Path:

@@ -11,6 +11,7 @@ from threading import RLock
 
 from builder.digest import Digest
 from builder.errors import Problems, StackbuildError, Unreachable
+from builder.kinds import kinds, submodule
 from builder.lock import Pin
 from builder.manifest.model import Manifest
 from builder.net import Client
@@ -24,7 +25,8 @@ Progress = Callable[[Pin, int], None]
 class Fetcher:
     """Fetches pins of one manifest; used by many threads at once.
 
-    Which URLs a pin has is its kind's business: a path below an archive, or a file name in an index.
+    Which URLs a pin has is its kind's business (`finder` in its `places.py`): a path below an archive, or a file name
+    in an index.
     """
 
     def __init__(self, manifest: Manifest, store: Store, client: Client, progress: Progress | None = None) -> None:
@@ -34,7 +36,7 @@ class Fetcher:
         self._progress = progress
         self._mutex = Mutex()
         self._busy: dict[Digest, RLock] = {}
-        self._finders: tuple[Callable[[Pin], Sequence[str]], Callable[[Pin], Sequence[str]]] | None = None
+        self._finders: dict[str, Callable[[Pin], Sequence[str]]] = {}
 
     def missing(self, pins: Iterable[Pin]) -> list[Pin]:
         """Those of the pins whose file is not in the store, each digest once, by size, largest first."""
@@ -65,7 +67,7 @@ class Fetcher:
             if self._store.source(pin.digest).exists():
                 return None
             try:
-                urls = self._urls(pin)
+                urls = self.urls(pin)
                 told = self._told(pin)
                 with self._store.new_source() as incoming:
                     self._client.download(urls, digest=pin.digest, size=pin.size, into=incoming, progress=told)
@@ -87,25 +89,11 @@ class Fetcher:
 
     def urls(self, pin: Pin) -> Sequence[str]:
         """Where a pin's file may be, best first."""
-        return self._urls(pin)
-
-    def _urls(self, pin: Pin) -> Sequence[str]:
         with self._mutex:
-            if self._finders is None:
-                self._finders = self._make_finders()
-        return self._finders[0 if pin.filename.endswith(".deb") else 1](pin)
-
-    def _make_finders(self) -> tuple[Callable[[Pin], Sequence[str]], Callable[[Pin], Sequence[str]]]:
-        from builder.kinds.apt.places import read_host, urls
-        from builder.kinds.pip.index import Indexes
-
-        host = read_host(os.environ)
-        indexes = Indexes(self._client, self._manifest.indexes, os.environ)
-        cutoff = self._manifest.project.exclude_newer
-        return (
-            lambda pin: urls(self._manifest.archives[pin.source], pin, host, cutoff=cutoff),
-            indexes.urls,
-        )
+            if pin.kind not in self._finders:
+                places = submodule(pin.kind, "places") or kinds()[pin.kind]
+                self._finders[pin.kind] = places.finder(self._manifest, self._client, os.environ)
+        return self._finders[pin.kind](pin)
 
 
 def foresee(store: Store, pins: Sequence[Pin], laid: int) -> None:

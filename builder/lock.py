@@ -16,6 +16,7 @@ class Pin:
     """One file, chosen for one target.
 
     Attributes:
+        kind: the kind whose business it is where the file may be fetched: `apt`, `pip`.
         name: normalised name of the package in its ecosystem (PEP 503 for pip, the binary package for apt).
         version: as the ecosystem writes it.
         filename: apt: path below the archive (`pool/main/…`); pip: the wheel's or sdist's file name.
@@ -26,6 +27,7 @@ class Pin:
         fields: what else the ecosystem's own format says, in that format's order (apt: Depends, …).
     """
 
+    kind: str
     name: str
     version: str
     filename: str

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from importlib import import_module
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-from typing import Final
 
+from builder.kinds import kinds, submodule
 from builder.lock import Lock
 from builder.manifest.model import Target
 
-FORMATS: Final[Mapping[str, tuple[str, str]]] = {
-    "apt": (".apt.lock", "builder.kinds.apt.lockfile"),
-    "pip": (".pip.txt", "builder.kinds.pip.lockfile"),
-    "pip-build": (".pip-build.txt", "builder.kinds.pip.lockfile"),
-}
-"""Kind of lock → end of its file name, and the module that reads and writes its text."""
+
+@cache
+def formats() -> dict[str, tuple[str, str]]:
+    """Kind of lock → end of its file name, and the kind whose `lockfile` reads and writes its text."""
+    return {
+        lock: (suffix, name) for name, kind in kinds().items() for lock, suffix in getattr(kind, "LOCKS", {}).items()
+    }
 
 
 class Locks:
@@ -26,7 +27,7 @@ class Locks:
         self._read: dict[Path, Lock | None] = {}
 
     def path(self, target: Target, kind: str) -> Path:
-        return self.folder / target.image / (target.stem + FORMATS[kind][0])
+        return self.folder / target.image / (target.stem + formats()[kind][0])
 
     def read(self, target: Target, kind: str) -> Lock | None:
         """The lock, or None where there is no file.
@@ -41,7 +42,8 @@ class Locks:
             except FileNotFoundError:
                 self._read[path] = None
             else:
-                self._read[path] = import_module(FORMATS[kind][1]).loads(text, path)
+                name = formats()[kind][1]
+                self._read[path] = (submodule(name, "lockfile") or kinds()[name]).loads(text, path)
         return self._read[path]
 
     def put(self, target: Target, kind: str, lock: Lock) -> None:

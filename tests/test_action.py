@@ -16,7 +16,9 @@ from tests.test_digest import documents
 
 
 def pin(name: str, data: bytes = b"") -> Pin:
-    return Pin(name=name, version="1", filename=f"{name}.whl", digest=Digest.of(name.encode() + data), size=1)
+    return Pin(
+        kind="pip", name=name, version="1", filename=f"{name}.whl", digest=Digest.of(name.encode() + data), size=1
+    )
 
 
 NEED = Action(kind="apt", version=1, name="below", options={"x": 1})
@@ -51,7 +53,7 @@ def test_every_field_that_is_read_changes_the_key() -> None:
 
 def test_names_places_and_order_do_not() -> None:
     moved = pin("a").__class__(
-        name="a", version="9", filename="other.whl", digest=pin("a").digest, size=7, source="mirror"
+        kind="pip", name="a", version="9", filename="other.whl", digest=pin("a").digest, size=7, source="mirror"
     )
     same = [
         replace(ACTION, name="another"),

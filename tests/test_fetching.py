@@ -34,6 +34,7 @@ layout = "plain"
 
 def pin(name: str, data: bytes, *, size: int | None = None) -> Pin:
     return Pin(
+        kind="apt",
         name=name,
         version="1",
         filename=f"pool/{name}_1_all.deb",

@@ -69,6 +69,7 @@ def text(store: Store, layer: Mapping[str, Any]) -> str:
 
 def _pin(name: str, filename: str, version: str = "1.0", **fields: str) -> Pin:
     return Pin(
+        kind="apt",
         name=name, version=version, filename=filename, digest=Digest.of(name.encode()), size=1000,
         fields=tuple(fields.items()),
     )  # fmt: skip

@@ -15,7 +15,7 @@ from builder.fetching import Fetcher
 from builder.kinds import kinds, submodule
 from builder.lock import Lock
 from builder.locking import Making, relative
-from builder.locks import FORMATS
+from builder.locks import formats
 from builder.manifest.model import Target
 from builder.net import Client
 from builder.platforms import NATIVE
@@ -73,7 +73,7 @@ def lock(project: Project, targets: Sequence[Target], wish: Wish, told: Told) ->
         refresh_missing=wish.refresh_missing,
     )
     before = {
-        (target, kind): project.locks.read(target, kind) for target in project.manifest.targets() for kind in FORMATS
+        (target, kind): project.locks.read(target, kind) for target in project.manifest.targets() for kind in formats()
     }
     solved = _solve(making, _with_ancestors(project, targets), told)
     return tuple(_written(project, solved, before))

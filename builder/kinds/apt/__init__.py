@@ -44,3 +44,4 @@ KEYS: Final[Mapping[str, Schema]] = {
     },
 }
 SHARED: Final = ("apt",)
+LOCKS: Final = {"apt": ".apt.lock"}

@@ -196,6 +196,7 @@ def _pin(paragraph: str, path: str, line: int, header: Header) -> Pin:
         at = line + list(found).index("X-Suite")
         raise _wrong(path, at, f"X-Suite: one of {' '.join(header.suites)}", found["X-Suite"])
     return Pin(
+        kind="apt",
         name=found["Package"],
         version=found["Version"],
         filename=found["Filename"],

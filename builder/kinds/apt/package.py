@@ -114,6 +114,7 @@ def of_stanza(stanza: str, *, source: str, suite: str, release: str) -> Package:
     fields = fields_of(stanza)
     try:
         pin = Pin(
+            kind="apt",
             name=fields["Package"],
             version=fields["Version"],
             filename=fields["Filename"],

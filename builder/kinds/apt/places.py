@@ -13,14 +13,15 @@ Places are per suite, as a security suite may lie at another URL than the main o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from builder.kinds.apt.package import fields_of
 from builder.lock import Pin
-from builder.manifest.model import Archive
+from builder.manifest.model import Archive, Manifest
+from builder.net import Client
 
 SNAPSHOT = f"https://{'.'.join(('snapshot', 'debian', 'org'))}/archive"
 """Debian's public snapshot archive. In pieces: files of this repository are searched for hosts of mirrors, which must
@@ -139,3 +140,10 @@ def urls(archive: Archive, pin: Pin, host: Host, *, cutoff: datetime | None = No
         moments.append(datetime.strptime(stamp, STAMP) + _SETTLED)
     found = places(archive, suite, host, moments=tuple(moments))
     return tuple(f"{place}/{pin.filename}" for place in found)
+
+
+def finder(manifest: Manifest, _: Client, environ: Mapping[str, str]) -> Callable[[Pin], Sequence[str]]:
+    """`urls` for every pin of one manifest on this host."""
+    host = read_host(environ)
+    cutoff = manifest.project.exclude_newer
+    return lambda pin: urls(manifest.archives[pin.source], pin, host, cutoff=cutoff)

@@ -70,3 +70,4 @@ KEYS: Final[Mapping[str, Schema]] = {
     },
 }
 SHARED: Final = ("pip", "sdists", "index")
+LOCKS: Final = {"pip": ".pip.txt", "pip-build": ".pip-build.txt"}

@@ -241,6 +241,7 @@ def _pin(start: int, block: Sequence[str], wrong: _Wrong) -> Pin | None:
         if more[key] != sorted(set(more[key])):
             wrong(start, f"the `{key}` lines of {name} are not sorted, or one is there twice")
     return Pin(
+        kind="pip",
         name=name,
         version=version,
         filename=filename,

@@ -117,6 +117,7 @@ def _build_wheel(making: Making, target: Target, asked: SdistQuestion) -> BuiltW
     build = asked.requirements.pins
     making.fetch((*native.pins, *build))
     pin = Pin(
+        kind="pip",
         name=asked.name,
         version=asked.version,
         filename=asked.filename,

@@ -211,7 +211,7 @@ def _one(question: PipQuestion, name: str, version: str, build: built.Workshop, 
     else:
         lines = build.requires(name, version)
         known = means.client.size(file.url) if size is None else size
-    pin = Pin(name=name, version=version, filename=file.name, digest=digest, size=known, source=source)
+    pin = Pin(kind="pip", name=name, version=version, filename=file.name, digest=digest, size=known, source=source)
     return _Found(pin=pin, lines=lines)
 
 

@@ -22,6 +22,7 @@ def pin(name: str, version: str = "1.0-1", **fields: str) -> Pin:
     said = {"Architecture": "amd64", **{key.replace("_", "-"): value for key, value in fields.items()}}
     said |= {"X-Suite": "bookworm", "X-Release": "20260711T101637Z"}
     return Pin(
+        kind="apt",
         name=name,
         version=version,
         filename=f"pool/main/{name[0]}/{name}/{name}_{version}_amd64.deb",
@@ -84,6 +85,7 @@ VALUE = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, 
 NAME = st.from_regex(r"\A[a-z0-9][a-z0-9+.-]{1,12}\Z")
 PINS = st.builds(
     lambda name, version, size, via, fields, suite: Pin(
+        kind="apt",
         name=name,
         version=version,
         filename=f"pool/main/{name}.deb",

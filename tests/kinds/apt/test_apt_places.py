@@ -76,6 +76,7 @@ def test_no_snapshot_of_other_archives() -> None:
 
 def test_urls_of_a_pin() -> None:
     pin = Pin(
+        kind="apt",
         name="adduser",
         version="3.134",
         filename="pool/main/a/adduser/adduser_3.134_all.deb",

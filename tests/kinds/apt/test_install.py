@@ -160,7 +160,9 @@ def pin(store: Store, deb: Path) -> Pin:
     with store.new_source() as incoming:
         incoming.write(data)
         incoming.commit(Digest.of(data))
-    return Pin(name=deb.stem, version="1.0", filename=f"pool/{deb.name}", digest=Digest.of(data), size=len(data))
+    return Pin(
+        kind="apt", name=deb.stem, version="1.0", filename=f"pool/{deb.name}", digest=Digest.of(data), size=len(data)
+    )
 
 
 def action(*pins: Pin) -> Action:

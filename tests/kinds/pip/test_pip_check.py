@@ -17,6 +17,7 @@ PATH = "locks/child/linux-amd64.pip.txt"
 
 def pin(name: str, version: str, *requires: str, via: tuple[str, ...] = ("stacks.toml",), file: str = "") -> Pin:
     return Pin(
+        kind="pip",
         name=name,
         version=version,
         filename=file or f"{name.replace('-', '_')}-{version}-py3-none-any.whl",

@@ -112,7 +112,14 @@ def test_odd_spellings_are_the_same_project() -> None:
 
 def test_a_pin_finds_its_url_by_name(index: Any) -> None:
     data = index.wheel("tiny", "1.0")
-    pin = Pin(name="tiny", version="1.0", filename="tiny-1.0-py3-none-any.whl", digest=Digest.of(data), size=len(data))
+    pin = Pin(
+        kind="pip",
+        name="tiny",
+        version="1.0",
+        filename="tiny-1.0-py3-none-any.whl",
+        digest=Digest.of(data),
+        size=len(data),
+    )
     one = indexes(index.url)
     assert one.urls(pin) == [index.url.removesuffix("/simple") + "/files/tiny-1.0-py3-none-any.whl"]
     index.projects["tiny"].clear()

@@ -26,6 +26,7 @@ WORDS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, 
 
 def pin(name: str, version: str, *requires: str, via: tuple[str, ...] = ("stacks.toml",), seed: str = "") -> Pin:
     return Pin(
+        kind="pip",
         name=name,
         version=version,
         filename=f"{name.replace('-', '_')}-{version}-py3-none-any.whl",
@@ -76,6 +77,7 @@ def test_text_is_readable() -> None:
     made = lock(
         pin("anyio", "4.9.0", "idna>=2.8", "sniffio>=1.1", via=("httpx", "jupyter-server")),
         Pin(
+            kind="pip",
             name="torch",
             version="2.12.0+cpu",
             filename="torch-2.12.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl",
@@ -183,6 +185,7 @@ def test_all_problems_come_at_once() -> None:
 
 def test_names_of_files_may_be_spelled_otherwise() -> None:
     odd = Pin(
+        kind="pip",
         name="ruamel-yaml",
         version="0.18rc1",
         filename="ruamel.yaml-0.18.rc1.tar.gz",
@@ -257,8 +260,12 @@ def test_the_real_installers_read_it(
 
     data = index.wheel("tiny", "1.0")
     digest = Digest("sha256:" + hashlib.sha256(data).hexdigest())
-    one = Pin(name="tiny", version="1.0", filename="tiny-1.0-py3-none-any.whl", digest=digest, size=len(data))
-    wrong = Pin(name="tiny", version="1.0", filename=one.filename, digest=Digest.of(b"other"), size=len(data))
+    one = Pin(
+        kind="pip", name="tiny", version="1.0", filename="tiny-1.0-py3-none-any.whl", digest=digest, size=len(data)
+    )
+    wrong = Pin(
+        kind="pip", name="tiny", version="1.0", filename=one.filename, digest=Digest.of(b"other"), size=len(data)
+    )
     program = [sys.executable, "-m", "pip", "install"] if tool == "pip" else [_binary(), "pip", "install"]
     program += ["--python", sys.executable, "--no-cache"] if tool == "uv" else ["--no-cache-dir"]
     more = {"UV_DEFAULT_INDEX": index.url, "UV_NO_CONFIG": "1", "PIP_CONFIG_FILE": "/dev/null"}

@@ -60,7 +60,7 @@ class Bench:
 
     def build(self, path: Path, requirements: Sequence[tuple[Digest, str]] = ()) -> dict[str, Any]:
         digest = put(self.store, path)
-        pin = Pin(name="fake", version="1.0", filename="fake-1.0.tar.gz", digest=digest, size=1)
+        pin = Pin(kind="pip", name="fake", version="1.0", filename="fake-1.0.tar.gz", digest=digest, size=1)
         native = Interpreter(version=f"{self.python.short}.1", pins=())
         return source_build.build(self.store, pin, requirements, native, jobs=1, log=self.log)
 

@@ -43,7 +43,7 @@ def plan(manifest: Manifest, target: Target, actions: Sequence[Action]) -> Actio
 
 def _config(manifest: Manifest, target: Target) -> Json:
     """The `config` object: what the nearest image of the chain says, or what follows from the layout."""
-    chain = manifest.chain(target.image)
+    chain = manifest.family(target)
 
     def nearest(pick: str) -> Any:
         return next((found for one in reversed(chain) if (found := getattr(one, pick)) is not None), None)
@@ -53,12 +53,12 @@ def _config(manifest: Manifest, target: Target) -> Json:
     for one in chain:
         labels.update(one.labels)
         ports.update(one.expose)
-    layout = manifest.layout(target.image)
-    env = image_env(manifest, target.image, target.variant)
+    layout = manifest.layout(target)
+    env = image_env(manifest, target)
     config: dict[str, Json] = {
-        "User": str(layout.uid),
+        "User": str(layout.uid) if layout else None,
         "Env": [f"{name}={value}" for name, value in env.items()],
-        "WorkingDir": _workdir(chain) or layout.home,
+        "WorkingDir": _workdir(chain) or (layout.home if layout else None),
         "Entrypoint": nearest("entrypoint"),
         "Cmd": nearest("cmd"),
         "ExposedPorts": {f"{port}/tcp": {} for port in sorted(ports)},

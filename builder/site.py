@@ -38,11 +38,24 @@ class Site:
 
     @property
     def image(self) -> Image:
-        return self.manifest.images[self.target.image]
+        return self.manifest.image(self.target)
 
     @property
     def layout(self) -> Layout:
-        return self.manifest.layout(self.target.image)
+        """The nearest layout.
+
+        Raises:
+            StackbuildError: there is none, as may be with a base from a registry.
+        """
+        found = self.manifest.layout(self.target)
+        if found is None:
+            raise StackbuildError(
+                f"no layout: {self.target}",
+                where=f"{self.manifest.path.name}:{self.image.line}",
+                expected="a layout, which says whom files and processes belong to",
+                next_step='layout = "NAME" in it or an ancestor',
+            )
+        return found
 
     @property
     def architecture(self) -> str:

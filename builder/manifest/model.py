@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from builder.digest import Json
 from builder.manifest.shape import request_name
@@ -51,6 +52,9 @@ PLAIN = "cpu"
 PYPI = "pypi"
 """The name of the public Python package index, which every manifest has."""
 
+CONDA_FORGE = "conda-forge"
+"""The name of the public conda channel that every manifest has."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
@@ -91,9 +95,20 @@ class Layout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
+    """A way of building the same images for other hardware.
+
+    Attributes:
+        platforms: the only ones that have it; None for all of the project's.
+        virtual: what solvers may take the hardware to have, as conda names it: `__cuda==13.0`.
+        env: variables that every image of the variant has.
+        indexes: package → name of the index that it comes from in this variant.
+    """
+
     name: str
     platforms: tuple[str, ...] | None = None
     virtual: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    indexes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,17 +125,37 @@ class PackageSet:
     together: bool = False
 
 
+class Origin(NamedTuple):
+    """What `from` says: exactly one of an image's name, an archive's name, a reference to an image of a registry."""
+
+    parent: str = ""
+    archive: str = ""
+    base: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Origin:
+        """`base`, `archive:bookworm` or `oci:quay.io/jupyter/base-notebook:2026-10-26`."""
+        where, colon, rest = text.partition(":")
+        if not colon:
+            return cls(parent=text)
+        return cls(archive=rest) if where == "archive" else cls(base=rest)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
     """One image as written: `same-as` followed, its sets not yet applied.
 
     Attributes:
         parent: name of another image, or "" for a root.
-        archive: name of the archive a root starts from, else "".
+        archive: name of the archive a root is built from, else "".
+        base: reference of the image from a registry that a root starts from, else "".
+        source: name of the archive that apt packages come from, where that does not follow from the root.
         asks: what the keys of kinds say, validated against the kinds' schemas, lists as tuples:
             `{"apt": ("bash", …), "pip": (…), "python": {"from": "apt", "prefix": "/opt/venv"}, …}`.
             Each kind reads its own.
-        on: by variant, what it has besides: keys of kinds, `env` and `labels`.
+        on: by variant, what it has besides: keys of kinds, `env`, `labels` and, for a root, `from`.
+        publish: what the image is called where it is pushed to; `{image}` and `{variant}`, which is `-cuda` or
+            nothing, are replaced.
         same_as: the image that this one took its other keys from, or "".
         line: line of the image's table in `stacks.toml`.
     """
@@ -128,6 +163,8 @@ class Image:
     name: str
     parent: str
     archive: str
+    base: str = ""
+    source: str = ""
     layout: str
     asks: Mapping[str, Json]
     use: tuple[str, ...] = ()
@@ -141,8 +178,13 @@ class Image:
     platforms: tuple[str, ...] | None = None
     check: tuple[str, ...] = ()
     on: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    publish: str = "{image}{variant}"
     same_as: str = ""
     line: int = 0
+
+    @property
+    def origin(self) -> Origin:
+        return Origin(parent=self.parent, archive=self.archive, base=self.base)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +195,7 @@ class Manifest:
         images: parents first, then by name.
         variants: `cpu` is always there.
         indexes: URLs by name; the one of `pypi` is not in it unless the manifest gives another.
+        channels: URLs of conda channels by name; a well-known one need not be in it.
         lines: the line of each TOML path, as `images.jupyter.pip[2]`.
     """
 
@@ -160,6 +203,7 @@ class Manifest:
     project: Project
     archives: Mapping[str, Archive]
     indexes: Mapping[str, str]
+    channels: Mapping[str, str]
     layouts: Mapping[str, Layout]
     variants: Mapping[str, Variant]
     sets: Mapping[str, PackageSet]
@@ -170,25 +214,55 @@ class Manifest:
     def folder(self) -> Path:
         return self.path.parent
 
-    def chain(self, image: str) -> tuple[Image, ...]:
-        """The image and its ancestors, root first."""
-        found: list[Image] = []
-        name = image
-        while name:
-            found.append(self.images[name])
-            name = self.images[name].parent
+    def image(self, target: Target) -> Image:
+        """The image as its variant sees it: with the variant's `from`, and its `env` and `labels` over the general."""
+        image = self.images[target.image]
+        special = image.on.get(target.variant)
+        if not special:
+            return image
+        origin = Origin.parse(str(special["from"])) if "from" in special else image.origin
+        return replace(
+            image,
+            parent=origin.parent,
+            archive=origin.archive,
+            base=origin.base,
+            env={**image.env, **_texts(special, "env")},
+            labels={**image.labels, **_texts(special, "labels")},
+        )
+
+    def lineage(self, target: Target) -> tuple[Target, ...]:
+        """The target and its ancestors, root first."""
+        found = [target]
+        while (parent := self.parent(found[-1])) is not None:
+            found.append(parent)
         return tuple(reversed(found))
 
-    def root_archive(self, image: str) -> Archive:
-        """The archive that the image's root starts from."""
-        return self.archives[self.chain(image)[0].archive]
+    def family(self, target: Target) -> tuple[Image, ...]:
+        """The images of `lineage`, each as its variant sees it."""
+        return tuple(self.image(one) for one in self.lineage(target))
 
-    def layout(self, image: str) -> Layout:
-        """The nearest layout that the image or an ancestor names."""
-        for one in reversed(self.chain(image)):
-            if one.layout:
-                return self.layouts[one.layout]
-        raise KeyError(image)
+    def root_archive(self, target: Target) -> Archive:
+        """The archive that apt packages come from: the one of the root, or what the nearest image says.
+
+        Raises:
+            KeyError: none; `validate.py` has looked that images which ask for apt packages have one.
+        """
+        return next(
+            self.archives[one.source or one.archive]
+            for one in reversed(self.family(target))
+            if one.source or one.archive
+        )
+
+    def layout(self, target: Target) -> Layout | None:
+        """The nearest layout that the image or an ancestor names; a base from a registry may do without."""
+        return next((self.layouts[one.layout] for one in reversed(self.family(target)) if one.layout), None)
+
+    def published(self, target: Target) -> str:
+        """What the target's image is called, all platforms alike: the project's repository with its name in it."""
+        image = self.images[target.image]
+        variant = "" if target.variant == PLAIN else f"-{target.variant}"
+        name = image.publish.replace("{image}", image.name).replace("{variant}", variant)
+        return self.project.repository.replace("{image}", name)
 
     def targets(self) -> Iterator[Target]:
         """Every target, parents first, then by variant and platform."""
@@ -206,12 +280,11 @@ class Manifest:
 
     def parent(self, target: Target) -> Target | None:
         """The parent's same variant, else its plain one; None for a root."""
-        image = self.images[target.image]
-        if not image.parent:
+        parent = self.image(target).parent
+        if not parent:
             return None
-        variants = self.images[image.parent].variants
-        variant = target.variant if target.variant in variants else PLAIN
-        return Target(image.parent, variant, target.platform)
+        variant = target.variant if target.variant in self.images[parent].variants else PLAIN
+        return Target(parent, variant, target.platform)
 
     def ask(self, target: Target, key: str) -> tuple[str, ...]:
         """The requests of a list-shaped key ("apt", "pip", "sdists"), one for each name, sorted.
@@ -219,30 +292,56 @@ class Manifest:
         The image's sets come first, in the order of `use`, then its own; each first in general, then for the
         target's variant. A later request replaces an earlier one of the same name.
         """
-        return tuple(sorted({request_name(request): request for _, request in self._asked(target, key)}.values()))
+        asked = {request_name(one): one for _, one in self._asked(target, key) if isinstance(one, str)}
+        return tuple(sorted(asked.values()))
+
+    def tables(self, target: Target, key: str) -> tuple[Mapping[str, Json], ...]:
+        """The same of a key whose requests are tables with a `name` ("fetch", "run"), in the order of first mention."""
+        found: dict[str, Mapping[str, Json]] = {}
+        for _, one in self._asked(target, key):
+            assert isinstance(one, Mapping), one
+            found[str(one["name"])] = one
+        return tuple(found.values())
 
     def where(self, target: Target, key: str, name: str) -> str:
         """`stacks.toml:41`, the line that asks for `name`; the image's own line where nobody does."""
         line = self.images[target.image].line
         for path, request in self._asked(target, key):
-            if request_name(request) == request_name(name):
+            asked = str(request["name"]) if isinstance(request, Mapping) else request_name(str(request))
+            if asked in {name, request_name(name)}:
                 line = self.lines[path]
         return f"{self.path.name}:{line}"
 
-    def inherited(self, image: str, key: str) -> Json:
-        """What the image, else its nearest ancestor, says for a key of a kind ("python"); else None."""
-        return next((one.asks[key] for one in reversed(self.chain(image)) if key in one.asks), None)
+    def option(self, target: Target, key: str) -> Json:
+        """The nearest value of a key that is no list of requests ("python", "channels"); None where nobody gives one.
 
-    def _asked(self, target: Target, key: str) -> Iterator[tuple[str, str]]:
-        """TOML path and text of each request, those that replace after those that are replaced."""
+        Nearest is: the image for the variant, the image, its sets, the last of them first, then its ancestors.
+        """
+        for one in reversed(self.lineage(target)):
+            for _, asked in reversed(self._tables(one)):
+                if key in asked:
+                    return asked[key]
+        return None
+
+    def _asked(self, target: Target, key: str) -> Iterator[tuple[str, Json]]:
+        """TOML path and value of each request, those that replace after those that are replaced."""
+        for path, asked in self._tables(target):
+            requests = asked.get(key, ())
+            assert isinstance(requests, tuple), path
+            for n, request in enumerate(requests):
+                yield f"{path}.{key}[{n}]", request
+
+    def _tables(self, target: Target) -> list[tuple[str, Mapping[str, Json]]]:
+        """What an image asks for, with TOML paths: its sets, then its own, each in general and for the variant."""
         image = self.images[target.image]
         used = ((f"sets.{name}", self.sets[name].asks, self.sets[name].on) for name in image.use)
+        found: list[tuple[str, Mapping[str, Json]]] = []
         for path, asks, on in (*used, (f"images.{image.name}", image.asks, image.on)):
-            general = (f"{path}.{key}", asks)
-            special = (f"{path}.on.{target.variant}.{key}", on.get(target.variant, {}))
-            for here, asked in (general, special):
-                requests = asked.get(key, ())
-                assert isinstance(requests, tuple), here
-                for n, request in enumerate(requests):
-                    assert isinstance(request, str), here
-                    yield f"{here}[{n}]", request
+            found += [(path, asks), (f"{path}.on.{target.variant}", on.get(target.variant, {}))]
+        return found
+
+
+def _texts(table: Mapping[str, Json], key: str) -> dict[str, str]:
+    found = table.get(key, {})
+    assert isinstance(found, Mapping), found
+    return {name: str(value) for name, value in found.items()}

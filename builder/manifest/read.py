@@ -19,7 +19,7 @@ from builder.digest import Json
 from builder.errors import StackbuildError, raise_all
 from builder.manifest import validate, variants
 from builder.manifest.lines import locate
-from builder.manifest.model import PLAIN, Archive, Image, Layout, Manifest, PackageSet, Project, Variant
+from builder.manifest.model import PLAIN, Archive, Image, Layout, Manifest, Origin, PackageSet, Project, Variant
 from builder.manifest.schema import declaration
 from builder.manifest.shape import Finding, findings, join
 
@@ -115,7 +115,8 @@ def _manifest(document: Mapping[str, Any], lines: dict[str, int], path: Path) ->
         path=path,
         project=_project(document["project"]),
         archives={name: Archive(name=name, **_fields(one)) for name, one in _sorted(document, "archives")},
-        indexes=dict(_sorted(document, "indexes")),
+        indexes=_places(document, "indexes", path),
+        channels=_places(document, "channels", path),
         layouts={name: Layout(name=name, **_fields(one)) for name, one in _sorted(document, "layouts")},
         variants={PLAIN: Variant(name=PLAIN)}
         | {name: Variant(name=name, **_fields(one)) for name, one in _sorted(document, "variants")},
@@ -127,6 +128,14 @@ def _manifest(document: Mapping[str, Any], lines: dict[str, int], path: Path) ->
 
 def _sorted(document: Mapping[str, Any], table: str) -> list[tuple[str, Any]]:
     return sorted(document.get(table, {}).items())
+
+
+def _places(document: Mapping[str, Any], table: str, path: Path) -> dict[str, str]:
+    """URLs by name; a folder of the project becomes its file URL."""
+    folder = path.absolute().parent
+    return {
+        name: (folder / place).as_uri() if place.startswith("./") else place for name, place in _sorted(document, table)
+    }
 
 
 def _fields(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,13 +174,15 @@ def _set(name: str, table: Mapping[str, Any]) -> PackageSet:
 
 def _image(name: str, table: Mapping[str, Any], lines: Mapping[str, int]) -> Image:
     asked = kinds.keys()
-    parent: str = table["from"]
-    archive = parent.removeprefix("archive:") if parent.startswith("archive:") else ""
-    rest = {key: value for key, value in table.items() if key not in asked and key not in ("from", "layout")}
+    origin = Origin.parse(table["from"])
+    taken = ("from", "archive", "layout")
+    rest = {key: value for key, value in table.items() if key not in asked and key not in taken}
     return Image(
         name=name,
-        parent="" if archive else parent,
-        archive=archive,
+        parent=origin.parent,
+        archive=origin.archive,
+        base=origin.base,
+        source=table.get("archive", ""),
         layout=table.get("layout", ""),
         asks={key: _frozen(value) for key, value in table.items() if key in asked},
         line=lines[join("images", name)],

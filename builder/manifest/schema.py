@@ -121,6 +121,30 @@ _LAYOUT: Final = table(
     "home",
 )
 
+_INDEX: Final[Schema] = {
+    "type": "string",
+    "title": "an http or https URL without user, password and query, or ./ and a folder of the project",
+    "description": "The URL of a package index.",
+    # Locks and logs never hold a credential, so none may come in here.
+    "pattern": r"^(https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~%+/-]*)?|\./[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*)$",
+    "examples": ["https://packages.example.com/cpu/simple", "./wheels"],
+}
+_CHANNEL: Final[Schema] = {
+    **_INDEX,
+    "description": "The URL of a conda channel.",
+    "examples": ["https://packages.example.com/conda/team"],
+}
+
+_ENV: Final = named(
+    "Environment variables of the image and its children.",
+    TEXT,
+    {
+        "type": "string",
+        "title": "the name of an environment variable",
+        "pattern": r"^[A-Za-z_][A-Za-z0-9_]*$",
+        "examples": ["NB_PREFIX"],
+    },
+)
 _VARIANT: Final = table(
     "A way of building the same image for other hardware.",
     {
@@ -137,28 +161,20 @@ _VARIANT: Final = table(
             },
             "What solvers may take the hardware to have; never detected on the building host.",
         ),
+        "env": _ENV,
+        "indexes": named(
+            "Packages that come from an index of their own in this variant: package = index.",
+            {"type": "string", "title": "the name of an index", "x-names": "indexes"},
+            {
+                "type": "string",
+                "title": "the name of a Python package",
+                "pattern": r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$",
+                "examples": ["torch"],
+            },
+        ),
     },
 )
 
-_INDEX: Final[Schema] = {
-    "type": "string",
-    "title": "an http or https URL without user, password and query",
-    "description": "The URL of a package index.",
-    # Locks and logs never hold a credential, so none may come in here.
-    "pattern": r"^https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~%+/-]*)?$",
-    "examples": ["https://packages.example.com/cpu/simple"],
-}
-
-_ENV: Final = named(
-    "Environment variables of the image and its children.",
-    TEXT,
-    {
-        "type": "string",
-        "title": "the name of an environment variable",
-        "pattern": r"^[A-Za-z_][A-Za-z0-9_]*$",
-        "examples": ["NB_PREFIX"],
-    },
-)
 _LABELS: Final = named(
     "Labels of the image.",
     TEXT,
@@ -169,6 +185,15 @@ _LABELS: Final = named(
         "examples": ["io.k8s.description"],
     },
 )
+_FROM: Final[Schema] = {
+    "type": "string",
+    "description": "The parent: another image; or what a root begins with: `archive:NAME`, or `oci:REFERENCE`, "
+    "an image of a registry or of a folder in the OCI layout.",
+    "title": "an image, archive:NAME or oci:REFERENCE",
+    "pattern": r"^((archive:)?[a-z0-9]+(-[a-z0-9]+)*"
+    r"|oci:[A-Za-z0-9._/-]+(:[0-9]+/[A-Za-z0-9._/-]+)?(:[A-Za-z0-9_][A-Za-z0-9._-]*)?(@sha256:[0-9a-f]{64})?)$",
+    "examples": ["base", "archive:bookworm", "oci:quay.io/jupyter/base-notebook:2026-10-26"],
+}
 _VARIANT_NAME: Final[Schema] = {"type": "string", "title": "the name of a variant", "x-names": "variants"}
 
 
@@ -200,11 +225,20 @@ def _image() -> Schema:
     return table(
         "An image.",
         {
-            "from": {
+            "from": _FROM,
+            "archive": {
                 "type": "string",
-                "description": "The parent: another image, or `archive:NAME`, from which a root is built.",
-                "title": "an image or archive:NAME; base images from a registry come with a later version",
-                "pattern": r"^(archive:)?[a-z0-9]+(-[a-z0-9]+)*$",
+                "description": "Where apt packages come from, for it and its children, if the root is a registry's.",
+                "x-names": "archives",
+            },
+            "publish": {
+                "type": "string",
+                "description": "What it is called in the project's repository; {variant} is nothing for the plain "
+                "one, else a dash and the variant's name.",
+                "title": "a name with {variant} in it, and perhaps {image}",
+                "pattern": r"^(\{image\}|[a-z0-9._/-])*\{variant\}[a-z0-9._-]*$",
+                "default": "{image}{variant}",
+                "examples": ["jupyter-pytorch{variant}-full"],
             },
             "same-as": {
                 "type": "string",
@@ -219,7 +253,7 @@ def _image() -> Schema:
             },
             "use": listed({"type": "string", "x-names": "sets"}, "Sets that are taken first, in this order."),
             **kinds.keys(),
-            "on": _on({**kinds.keys(shared=True), "env": _ENV, "labels": _LABELS}),
+            "on": _on({"from": _FROM, **kinds.keys(shared=True), "env": _ENV, "labels": _LABELS}),
             "env": _ENV,
             "labels": _LABELS,
             "entrypoint": listed(words, "The program that always runs, with its arguments.", unique=False),
@@ -248,6 +282,7 @@ def declaration() -> Schema:
             "project": _PROJECT,
             "archives": named("Debian archives by name.", _ARCHIVE),
             "indexes": named("Python package indexes by name: URLs. `pypi` is always there.", _INDEX),
+            "channels": named("Conda channels by name: URLs. `conda-forge` is always there.", _CHANNEL),
             "layouts": named("Layouts by name.", _LAYOUT),
             "variants": named("Variants by name. `cpu`, the plain one, is always there.", _VARIANT),
             "sets": named("Sets of requests by name.", _set()),

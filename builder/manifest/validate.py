@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 
-from builder.manifest.model import PLAIN, PYPI
+from builder.manifest.model import CONDA_FORGE, PLAIN, PYPI, Origin
 from builder.manifest.shape import Finding, Names, Schema, join, show, unknown
 
 Tables: TypeAlias = Mapping[str, Mapping[str, Any]]
@@ -38,11 +38,12 @@ def texts(value: object) -> tuple[str, ...]:
 def names(document: Mapping[str, Any]) -> Names:
     """Every name that the document defines, by table."""
     known: dict[str, set[str]] = {}
-    for table in ("archives", "images", "indexes", "layouts", "sets", "variants"):
+    for table in ("archives", "channels", "images", "indexes", "layouts", "sets", "variants"):
         found = document.get(table)
         known[table] = set(found) if isinstance(found, dict) else set()
     known["variants"].add(PLAIN)
     known["indexes"].add(PYPI)
+    known["channels"].add(CONDA_FORGE)
     return known
 
 
@@ -89,6 +90,7 @@ def check(document: Mapping[str, Any], full: Tables, keys: Mapping[str, Schema])
         family = {one: full[one] for one in follow(name, parents)}
         yield from _from(path, image, full[name], known)
         yield from _needs(path, _keys(full[name], sets), family, keys)
+        yield from _apt(path, _keys(full[name], sets), family)
         yield from _env(path, image)
 
 
@@ -111,7 +113,7 @@ def _cycles(key: str, step: Mapping[str, object]) -> Iterator[Finding]:
             yield Finding(
                 path=join(join("images", name), key),
                 what=f"cycle of {key}: " + " → ".join((*chain, name)),
-                expected='images that go back to one with from = "archive:…"',
+                expected='images that go back to one with from = "archive:…" or "oci:…"',
             )
 
 
@@ -121,20 +123,51 @@ def _from(path: str, image: Mapping[str, Any], full: Mapping[str, Any], known: N
         yield Finding(
             path=path,
             what=f"missing key: {join(path, 'from')}",
-            expected="the parent: an image, or archive:NAME",
+            expected="the parent: an image, archive:NAME or oci:REFERENCE",
         )
     if not isinstance(parent, str):
         return
-    name = parent.removeprefix("archive:")
-    table = "images" if name == parent else "archives"
-    if "from" in image and name not in known[table]:
-        yield unknown(table, name, known, join(path, "from"))
-    if table == "archives" and "layout" not in full:
+    if "from" in image:
+        yield from _unknown_origin(join(path, "from"), parent, known)
+    if parent.startswith("archive:") and "layout" not in full:
         yield Finding(
             path=path,
             what=f"missing key: {join(path, 'layout')}",
             expected="a layout, because a root has no parent to take it from",
             next_step=f'layout = "{min(known["layouts"])}"' if known["layouts"] else "write a table [layouts.NAME]",
+        )
+    for variant, special in tables(image, "on").items():
+        here = f"{join(join(path, 'on'), variant)}.from"
+        origin = special.get("from")
+        if not isinstance(origin, str):
+            continue
+        if ":" not in parent or ":" not in origin:
+            yield Finding(
+                path=here,
+                what=f"not a root: {here}",
+                expected="archive:NAME or oci:REFERENCE, in an image that is a root itself",
+                got=show(origin),
+                next_step="move the root of the family: its variants have children of the same name",
+            )
+        else:
+            yield from _unknown_origin(here, origin, known)
+
+
+def _unknown_origin(path: str, text: str, known: Names) -> Iterator[Finding]:
+    origin = Origin.parse(text)
+    for name, table in ((origin.parent, "images"), (origin.archive, "archives")):
+        if name and name not in known[table]:
+            yield unknown(table, name, known, path)
+
+
+def _apt(path: str, had: Mapping[str, str], family: Tables) -> Iterator[Finding]:
+    """An image of a registry does not say where its packages come from."""
+    roots = [one for one in family.values() if str(one.get("from")).startswith("oci:")]
+    if roots and "apt" in had and not any("archive" in one for one in family.values()):
+        yield Finding(
+            path=join(path, had["apt"]),
+            what=f"missing key: {join(path, had['apt'])} has apt, which needs archive",
+            expected="archive in one of " + ", ".join(family),
         )
 
 
@@ -151,7 +184,7 @@ def _keys(image: Mapping[str, Any], sets: Tables) -> dict[str, str]:
 
 
 def _needs(path: str, had: Mapping[str, str], family: Tables, keys: Mapping[str, Schema]) -> Iterator[Finding]:
-    if not any(str(image.get("from")).startswith("archive:") for image in family.values()):
+    if not any(":" in str(image.get("from")) for image in family.values()):
         return  # It goes back to no root, which is reported; what its ancestors would have, nobody knows.
     for key, below in had.items():
         needed = keys.get(key, {}).get("x-needs")

@@ -28,6 +28,7 @@ def check(document: Mapping[str, Any], full: Tables) -> Iterator[Finding]:
         for variant in grid.variants(name):
             yield from _platform_left(path, name, variant, grid)
             yield from _parent(path, name, variant, grid)
+    yield from _published(document, full, grid)
 
 
 class _Grid:
@@ -114,3 +115,22 @@ def _parent(path: str, name: str, variant: str, grid: _Grid) -> Iterator[Finding
             got=f"{parent}:{theirs} is for " + ", ".join(offered),
             next_step=f"narrow platforms of {path}, or widen those of {join('images', parent)}",
         )
+
+
+def _published(document: Mapping[str, Any], full: Tables, grid: _Grid) -> Iterator[Finding]:
+    """No two images and variants may go under one name."""
+    first: dict[str, str] = {}
+    for name in tables(document, "images"):
+        template = full[name].get("publish", "{image}{variant}")
+        for variant in grid.variants(name) if isinstance(template, str) else ():
+            suffix = "" if variant == PLAIN else f"-{variant}"
+            published = template.replace("{image}", name).replace("{variant}", suffix)
+            other = first.setdefault(published, f"{name}:{variant}")
+            if other != f"{name}:{variant}":
+                here = join(join("images", name), "publish")
+                yield Finding(
+                    path=here,
+                    what=f"published twice: {here}",
+                    expected="a name that no other image and variant has",
+                    got=f"{published} for {other} and {name}:{variant}",
+                )

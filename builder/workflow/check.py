@@ -21,10 +21,11 @@ def contracts(project: Project, target: Target) -> tuple[str, ...]:
 
     An image without a port serves nothing yet, so a server's contract is not asked of it.
     """
-    found = list(project.manifest.layout(target.image).check)
-    for one in project.manifest.chain(target.image):
+    layout = project.manifest.layout(target)
+    found = list(layout.check) if layout else []
+    for one in project.manifest.family(target):
         found += one.check
-    serves = any(one.expose for one in project.manifest.chain(target.image))
+    serves = any(one.expose for one in project.manifest.family(target))
     return tuple(dict.fromkeys(name for name in found if serves or name != "kubeflow"))
 
 

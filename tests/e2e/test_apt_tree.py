@@ -52,7 +52,7 @@ def theirs(catalogue: Site, tmp_path_factory: pytest.TempPathFactory) -> Peer:
     for pin in lock.pins:
         shutil.copyfile(catalogue.store.source(pin.digest), packages / os.path.basename(pin.filename))
     image = project.manifest.images["base"]
-    account = cast(dict[str, str], passwd(project.manifest.layout("base")))
+    account = cast(dict[str, str], passwd(project.manifest.layouts["kubeflow"]))
     answers = "\n".join(str(one) for one in image.asks.get("debconf", ()))  # type: ignore[union-attr]
     command = [
         "mmdebstrap",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from builder.manifest.env import PATH, image_env
+from builder.manifest.model import Target
 from builder.manifest.read import read
 
 HERE = Path(__file__).parent
@@ -22,20 +23,22 @@ def test_layout_and_ancestors() -> None:
         "NB_USER": "jovyan",
         "PATH": PATH,
     }
-    assert image_env(manifest, "base") == base
-    assert list(image_env(manifest, "base")) == sorted(base)
-    assert image_env(manifest, "jupyter-scipy") == base | {"PATH": f"/opt/venv/bin:{PATH}"}
+    assert image_env(manifest, Target("base", "cpu", "linux/amd64")) == base
+    assert list(image_env(manifest, Target("base", "cpu", "linux/amd64"))) == sorted(base)
+    assert image_env(manifest, Target("jupyter-scipy", "cpu", "linux/amd64")) == base | {
+        "PATH": f"/opt/venv/bin:{PATH}"
+    }
 
 
 def test_variant() -> None:
     manifest = read(HERE / "sketch.toml")
-    assert "NVIDIA_VISIBLE_DEVICES" not in image_env(manifest, "jupyter-pytorch")
-    assert image_env(manifest, "jupyter-pytorch", "cuda")["NVIDIA_VISIBLE_DEVICES"] == "all"
+    assert "NVIDIA_VISIBLE_DEVICES" not in image_env(manifest, Target("jupyter-pytorch", "cpu", "linux/amd64"))
+    assert image_env(manifest, Target("jupyter-pytorch", "cuda", "linux/amd64"))["NVIDIA_VISIBLE_DEVICES"] == "all"
 
 
 def test_sibling_with_its_own_path() -> None:
     """Its own layout has no template, so neither has it HOME_TMP; the venv still comes first in its PATH."""
-    env = image_env(read(HERE / "sketch.toml"), "jupyter-openshift")
+    env = image_env(read(HERE / "sketch.toml"), Target("jupyter-openshift", "cpu", "linux/amd64"))
     assert env["HOME"] == "/opt/app-root"
     assert env["NB_UID"] == "1001"
     assert "HOME_TMP" not in env
@@ -43,7 +46,7 @@ def test_sibling_with_its_own_path() -> None:
 
 
 def test_the_catalogue_has_what_kubeflow_expects() -> None:
-    env = image_env(read(HERE.parent.parent / "stacks.toml"), "jupyter-scipy")
+    env = image_env(read(HERE.parent.parent / "stacks.toml"), Target("jupyter-scipy", "cpu", "linux/amd64"))
     assert env == {
         "HOME": "/home/jovyan",
         "HOME_TMP": "/tmp_home/jovyan",

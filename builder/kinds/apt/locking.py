@@ -50,15 +50,15 @@ def check(manifest: Manifest, target: Target, locks: Locks) -> list[StackbuildEr
     lock = locks.read(target, KIND)
     path = locks.path(target, KIND)
     if lock is None:
-        return [missing(manifest, target, locks)] if request or manifest.images[target.image].archive else []
-    if not request and not manifest.images[target.image].archive:
+        return [missing(manifest, target, locks)] if request or manifest.image(target).archive else []
+    if not request and not manifest.image(target).archive:
         return [unwanted(manifest, target, locks)]
     subject = checks.Subject(path=relative(manifest, path), lock=lock, text=path.read_text("utf-8"))
     found = checks.problems(
         subject, inherited_locks(manifest, locks, target, KIND), request, architecture=_architecture(target)
     )
     header = Header(
-        archive=(archive := manifest.root_archive(target.image)).name,
+        archive=(archive := manifest.root_archive(target)).name,
         architecture=_architecture(target),
         suites=archive.suites,
         components=archive.components,
@@ -97,7 +97,7 @@ def unwanted(manifest: Manifest, target: Target, locks: Locks, kind: str = KIND)
 
 def _question(making: Making, target: Target) -> AptQuestion | None:
     manifest = making.manifest
-    image = manifest.images[target.image]
+    image = manifest.image(target)
     request = manifest.ask(target, "apt")
     if not request and not image.archive:
         return None
@@ -106,7 +106,7 @@ def _question(making: Making, target: Target) -> AptQuestion | None:
     if old is not None and making.refresh_missing:
         upgrade = upgrade | making.vanished(old)
     return AptQuestion(
-        archive=manifest.root_archive(target.image),
+        archive=manifest.root_archive(target),
         architecture=_architecture(target),
         request=request,
         inherited=inherited_locks(manifest, making.locks, target, KIND),

@@ -7,6 +7,7 @@ alone (wheel sizes), so a plan names the layers that a bump writes before anythi
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 from builder.action import Action, Result, Workshop
@@ -28,7 +29,7 @@ VERSION = 2
 
 def plan(site: Site) -> tuple[Action, ...]:
     """The environment's skeleton where the image declares it, then one action for each layer of wheels."""
-    asked = site.manifest.inherited(site.target.image, "python")
+    asked = site.manifest.option(site.target, "python")
     if not isinstance(asked, Mapping):
         return ()
     python = interpreter.find(site.pins("apt"), str(site.target))
@@ -57,9 +58,8 @@ def _native(site: Site, python: interpreter.Interpreter) -> interpreter.Interpre
     if site.target.platform == NATIVE:
         return python
     pins: dict[str, Pin] = {}
-    for image in site.manifest.chain(site.target.image):
-        own = site.target.__class__(image.name, site.target.variant, NATIVE)
-        lock = site.locks.read(own, "apt")
+    for one in site.manifest.lineage(replace(site.target, platform=NATIVE)):
+        lock = site.locks.read(one, "apt")
         pins.update({pin.name: pin for pin in lock.pins} if lock else {})
     native = interpreter.find(pins, f"{site.target.image} for {NATIVE}, on which {site.target} is built")
     if native.version != python.version:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from builder.digest import Json
-from builder.manifest.shape import request_name
+from builder.manifest.shape import join, request_name
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -116,7 +116,7 @@ class PackageSet:
     """A named list of requests, so that a pin is written once.
 
     `asks` holds keys of kinds as an image's `asks` does ("pip", "apt": tuples of requests; "index": a name);
-    `on` the same by variant, where a request replaces the one of the same name.
+    `on` the same by selector, where a request replaces the one of the same name.
     """
 
     name: str
@@ -153,7 +153,8 @@ class Image:
         asks: what the keys of kinds say, validated against the kinds' schemas, lists as tuples:
             `{"apt": ("bash", …), "pip": (…), "python": {"from": "apt", "prefix": "/opt/venv"}, …}`.
             Each kind reads its own.
-        on: by variant, what it has besides: keys of kinds, `env`, `labels` and, for a root, `from`.
+        on: by selector (`cuda`, `@linux/arm64`, `cuda@linux/arm64`), what it has besides: keys of kinds, `env`,
+            `labels` and, for a root, `from`.
         publish: what the image is called where it is pushed to; `{image}` and `{variant}`, which is `-cuda` or
             nothing, are replaced.
         same_as: the image that this one took its other keys from, or "".
@@ -215,20 +216,19 @@ class Manifest:
         return self.path.parent
 
     def image(self, target: Target) -> Image:
-        """The image as its variant sees it: with the variant's `from`, and its `env` and `labels` over the general."""
+        """The image as the target sees it: with the `from` of its `on`, and its `env` and `labels` over the general."""
         image = self.images[target.image]
-        special = image.on.get(target.variant)
-        if not special:
-            return image
-        origin = Origin.parse(str(special["from"])) if "from" in special else image.origin
-        return replace(
-            image,
-            parent=origin.parent,
-            archive=origin.archive,
-            base=origin.base,
-            env={**image.env, **_texts(special, "env")},
-            labels={**image.labels, **_texts(special, "labels")},
-        )
+        for special in _special(image.on, target):
+            origin = Origin.parse(str(special["from"])) if "from" in special else image.origin
+            image = replace(
+                image,
+                parent=origin.parent,
+                archive=origin.archive,
+                base=origin.base,
+                env={**image.env, **_texts(special, "env")},
+                labels={**image.labels, **_texts(special, "labels")},
+            )
+        return image
 
     def lineage(self, target: Target) -> tuple[Target, ...]:
         """The target and its ancestors, root first."""
@@ -289,8 +289,8 @@ class Manifest:
     def ask(self, target: Target, key: str) -> tuple[str, ...]:
         """The requests of a list-shaped key ("apt", "pip", "sdists"), one for each name, sorted.
 
-        The image's sets come first, in the order of `use`, then its own; each first in general, then for the
-        target's variant. A later request replaces an earlier one of the same name.
+        The image's sets come first, in the order of `use`, then its own; each first in general, then by its
+        `on`. A later request replaces an earlier one of the same name.
         """
         asked = {request_name(one): one for _, one in self._asked(target, key) if isinstance(one, str)}
         return tuple(sorted(asked.values()))
@@ -315,30 +315,40 @@ class Manifest:
     def option(self, target: Target, key: str) -> Json:
         """The nearest value of a key that is no list of requests ("python", "channels"); None where nobody gives one.
 
-        Nearest is: the image for the variant, the image, its sets, the last of them first, then its ancestors.
+        Nearest is: the image's `on`, the image, its sets, the last of them first, then its ancestors.
         """
         for one in reversed(self.lineage(target)):
-            for _, asked in reversed(self._tables(one)):
+            for _, asked in reversed(self.asking(one)):
                 if key in asked:
                     return asked[key]
         return None
 
     def _asked(self, target: Target, key: str) -> Iterator[tuple[str, Json]]:
         """TOML path and value of each request, those that replace after those that are replaced."""
-        for path, asked in self._tables(target):
+        for path, asked in self.asking(target):
             requests = asked.get(key, ())
             assert isinstance(requests, tuple), path
             for n, request in enumerate(requests):
                 yield f"{path}.{key}[{n}]", request
 
-    def _tables(self, target: Target) -> list[tuple[str, Mapping[str, Json]]]:
-        """What an image asks for, with TOML paths: its sets, then its own, each in general and for the variant."""
+    def asking(self, target: Target) -> tuple[tuple[str, Mapping[str, Json]], ...]:
+        """What an image asks for, with TOML paths: its sets, then its own, each in general, then by its `on`."""
         image = self.images[target.image]
         used = ((f"sets.{name}", self.sets[name].asks, self.sets[name].on) for name in image.use)
         found: list[tuple[str, Mapping[str, Json]]] = []
         for path, asks, on in (*used, (f"images.{image.name}", image.asks, image.on)):
-            found += [(path, asks), (f"{path}.on.{target.variant}", on.get(target.variant, {}))]
-        return found
+            found.append((path, asks))
+            found += [(join(join(path, "on"), one), on[one]) for one in selectors(target) if one in on]
+        return tuple(found)
+
+
+def selectors(target: Target) -> tuple[str, ...]:
+    """The keys below `on` that mean a target, the most general first: `cuda`, `@linux/arm64`, `cuda@linux/arm64`."""
+    return target.variant, f"@{target.platform}", f"{target.variant}@{target.platform}"
+
+
+def _special(on: Mapping[str, Mapping[str, Json]], target: Target) -> Iterator[Mapping[str, Json]]:
+    yield from (on[one] for one in selectors(target) if one in on)
 
 
 def _texts(table: Mapping[str, Json], key: str) -> dict[str, str]:

@@ -31,8 +31,11 @@ own files, which may replace what packages brought. Keys of a kind that this ver
 
 - An image has everything of its parent (`from`). Its locks hold only what it adds.
 - Requests are gathered from the sets in `use`, in that order, then from the image itself, each first in
-  general and then for the variant (`on`). A later request replaces an earlier one of its name, so a set's
-  pin can be moved for one image.
+  general and then by its `on`. A later request replaces an earlier one of its name, so a set's pin can be
+  moved for one image.
+- `on` takes a variant, a platform, or both: `on.cuda`, `on."@linux/arm64"`, `on."cpu@linux/arm64"`, applied in
+  this order. In a root it may have another `from`, so that a variant stands on another suite or archive.
+- A child takes its parent's same variant, else the plain one. What differs in nothing is built once.
 - Environment variables are inherited. NB_USER, NB_UID, NB_GID and HOME follow from the layout, HOME_TMP from
   its home-template, so `env` may not set them. The `bin` folder of `python.prefix` is the first in PATH.
 - `same-as` takes every key of another image that is not given here, and of `env`, `labels` and `on` every

@@ -194,14 +194,20 @@ _FROM: Final[Schema] = {
     r"|oci:[A-Za-z0-9._/-]+(:[0-9]+/[A-Za-z0-9._/-]+)?(:[A-Za-z0-9_][A-Za-z0-9._-]*)?(@sha256:[0-9a-f]{64})?)$",
     "examples": ["base", "archive:bookworm", "oci:quay.io/jupyter/base-notebook:2026-10-26"],
 }
+_SELECTOR: Final[Schema] = {
+    "type": "string",
+    "title": "a variant, @ and a platform, or both",
+    "pattern": r"^([a-z0-9]+(-[a-z0-9]+)*|([a-z0-9]+(-[a-z0-9]+)*)?@linux/(amd64|arm64))$",
+    "examples": ["cuda", "@linux/arm64", "cpu@linux/arm64"],
+}
 _VARIANT_NAME: Final[Schema] = {"type": "string", "title": "the name of a variant", "x-names": "variants"}
 
 
 def _on(properties: dict[str, Schema]) -> Schema:
     return named(
-        "What one variant has besides; a request replaces the one of the same name.",
-        table("For this variant only.", properties),
-        _VARIANT_NAME,
+        "What a variant, a platform, or both together have besides; a request replaces the one of the same name.",
+        table("For these targets only.", properties),
+        _SELECTOR,
     )
 
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from builder.manifest.model import PLAIN
-from builder.manifest.shape import Finding, join, show
-from builder.manifest.validate import Tables, tables, texts
+from builder.manifest.shape import Finding, Names, join, show, unknown
+from builder.manifest.validate import Tables, names, tables, texts
 
 
 def check(document: Mapping[str, Any], full: Tables) -> Iterator[Finding]:
@@ -28,6 +28,7 @@ def check(document: Mapping[str, Any], full: Tables) -> Iterator[Finding]:
         for variant in grid.variants(name):
             yield from _platform_left(path, name, variant, grid)
             yield from _parent(path, name, variant, grid)
+    yield from _on_of_sets(document, names(document))
     yield from _published(document, full, grid)
 
 
@@ -69,9 +70,10 @@ def _platforms(path: str, image: Mapping[str, Any], grid: _Grid) -> Iterator[Fin
 
 
 def _on(path: str, name: str, image: Mapping[str, Any], grid: _Grid) -> Iterator[Finding]:
-    for variant in tables(image, "on"):
-        if variant not in grid.variants(name):
-            here = join(join(path, "on"), variant)
+    for selector in tables(image, "on"):
+        variant, _, platform = selector.partition("@")
+        here = join(join(path, "on"), selector)
+        if variant and variant not in grid.variants(name):
             yield Finding(
                 path=here,
                 what=f"never used: {here}",
@@ -79,6 +81,22 @@ def _on(path: str, name: str, image: Mapping[str, Any], grid: _Grid) -> Iterator
                 got=show(variant),
                 next_step=f'add "{variant}" to {join(path, "variants")}, or remove it here',
             )
+        elif platform and not any(platform in grid.platforms(name, one) for one in grid.variants(name)):
+            yield Finding(
+                path=here,
+                what=f"never used: {here}",
+                expected=f"a platform that {name} is built for",
+                got=show(platform),
+                next_step="add it to project.platforms, or remove it here",
+            )
+
+
+def _on_of_sets(document: Mapping[str, Any], known: Names) -> Iterator[Finding]:
+    for name, asked in tables(document, "sets").items():
+        for selector in tables(asked, "on"):
+            variant = selector.partition("@")[0]
+            if variant and variant not in known["variants"]:
+                yield unknown("variants", variant, known, join(join(join("sets", name), "on"), selector))
 
 
 def _platform_left(path: str, name: str, variant: str, grid: _Grid) -> Iterator[Finding]:

@@ -45,6 +45,12 @@ from = "base"
 publish = "leaf{variant}-full"
 variants = ["cpu", "cuda", "gaudi"]
 env = { MODE = "image" }
+[images.narrow]
+from = "base"
+pip = ["plain==1"]
+on.cpu = { pip = ["variant==1"] }
+on."@linux/amd64" = { pip = ["plain==2"], env = { WHERE = "platform" } }
+on."cpu@linux/amd64" = { pip = ["both==1"], env = { WHERE = "both" } }
 [images.foreign]
 from = "oci:quay.io/jupyter/base-notebook:2026-10-26"
 archive = "bookworm"
@@ -109,3 +115,14 @@ def test_options_are_the_nearest(tmp_path: Path) -> None:
     found = manifest(tmp_path)
     assert found.option(Target("leaf", "cuda", AMD64), "python") == {"from": "apt", "prefix": "/opt/venv"}
     assert found.option(Target("foreign", "cpu", AMD64), "python") is None
+
+
+def test_on_takes_variants_platforms_and_both(tmp_path: Path) -> None:
+    found = manifest(tmp_path)
+    target = Target("narrow", "cpu", AMD64)
+    assert found.ask(target, "pip") == ("both==1", "plain==2", "variant==1")
+    assert found.image(target).env == {"WHERE": "both"}
+    assert found.where(target, "pip", "both") == "stacks.toml:42"
+    other = Target("narrow", "cpu", "linux/arm64")
+    assert found.ask(other, "pip") == ("plain==1", "variant==1")
+    assert found.image(other).env == {}

@@ -75,7 +75,7 @@ def main() -> None:
         sys.exit(130)
     except StackbuildError as error:
         sys.stdout.flush()
-        print("error: " + "\n".join(error.lines()), file=sys.stderr)
+        print("error: " + _without_secrets("\n".join(error.lines())), file=sys.stderr)
         sys.exit(1)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -87,6 +87,24 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(1)
+    except Exception:
+        from traceback import format_exc
+
+        print(_without_secrets(format_exc()), end="", file=sys.stderr)
+        sys.exit(1)
+
+
+def _without_secrets(text: str) -> str:
+    """What is told of a failure, without any credential that this machine knows."""
+    from builder.credentials import secrets
+    from builder.redaction import redact
+    from builder.user_config import environment
+
+    try:
+        known = environment(os.environ)
+    except StackbuildError:
+        known = os.environ  # That file is wrong, which may be what is being told.
+    return redact(text, secrets(known))
 
 
 _NEED_ROOT = frozenset({"build", "check", "lock", "run", "shell", "verify"})
@@ -100,12 +118,24 @@ def become_root() -> None:
     wanted = [word for word in sys.argv[1:] if not word.startswith("-")][:1]
     if os.geteuid() == 0 or not wanted or wanted[0] not in _NEED_ROOT or "STACKBUILD_IN_NAMESPACE" in os.environ:
         return
+    if wanted[0] == "lock" and not _can_unshare():
+        return  # Locks need no sandbox, but for sdists, which say so.
     os.environ["STACKBUILD_IN_NAMESPACE"] = "1"
     command = [sys.executable, "-P", "-m", "builder.cli", *sys.argv[1:]]
     try:
         os.execvp("unshare", ["unshare", "--user", "--map-root-user", "--map-auto", "--", *command])
     except FileNotFoundError:
         return
+
+
+def _can_unshare() -> bool:
+    actions = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
+    command = ["unshare", "--user", "--map-root-user", "--map-auto", "--", "true"]
+    try:
+        process = os.posix_spawnp("unshare", command, os.environ, file_actions=actions)
+    except OSError:
+        return False
+    return os.waitpid(process, 0)[1] == 0
 
 
 if __name__ == "__main__":

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from builder.redaction import redact
+
 
 class StackbuildError(Exception):
-    """Something a person must know about, told in fields.
+    """Something a person must know about, told in fields, without the user info and queries of URLs.
 
     Args:
         what: one line, the problem itself, beginning with its class ("lock is stale: …").
@@ -21,12 +23,12 @@ class StackbuildError(Exception):
     """
 
     def __init__(self, what: str, *, where: str = "", expected: str = "", got: str = "", next_step: str = "") -> None:
-        super().__init__(what)
-        self.what = what
-        self.where = where
-        self.expected = expected
-        self.got = got
-        self.next_step = next_step
+        self.what = redact(what)
+        super().__init__(self.what)
+        self.where = redact(where)
+        self.expected = redact(expected)
+        self.got = redact(got)
+        self.next_step = redact(next_step)
 
     def lines(self) -> list[str]:
         """The error as it is printed, without the leading `error: `; the command to type is last."""

@@ -4,7 +4,8 @@
 compared, and only then does the file get its name. `Client.get` is for small documents whose caller verifies
 them (a signed InRelease, an index page at lock time).
 
-Proxies, netrc and CA bundles come from the environment, as `requests` reads them; `file:` URLs are read from disk.
+A single request is `requester.py`'s business, and how this machine gets there (proxies, CA, logins) is `session.py`'s.
+`file:` URLs are read from disk.
 """
 
 from __future__ import annotations
@@ -14,37 +15,34 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from threading import local
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
-from builder import __version__
 from builder.digest import Digest
 from builder.errors import HostileInput, Unreachable
+from builder.redaction import redact as redact
+from builder.requester import ATTEMPTS, Authority, Requester
 from builder.store import Incoming
 
 Progress = Callable[[int], None]
 """Called with the number of bytes that just arrived."""
 
 _CHUNK = 1 << 18
-_ATTEMPTS = 4
-_TIMEOUT = (15, 60)
-_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
-def redact(url: str) -> str:
-    """The URL without user info and query, for errors and logs."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "a URL that is none"
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, "", ""))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a service said. `headers` by lower-case name; `url` is the one that answered after redirects."""
+
+    url: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
 class Client:
@@ -52,11 +50,42 @@ class Client:
 
     Args:
         offline: refuse every request that would leave this machine's disk.
+        environ: says how this machine reaches the network; the process's own, with the user's configuration, if None.
+            It is looked at when something is fetched over the network for the first time.
     """
 
-    def __init__(self, *, offline: bool = False) -> None:
-        self._offline = offline
-        self._local = local()
+    def __init__(self, *, offline: bool = False, environ: Mapping[str, str] | None = None) -> None:
+        self._requester = Requester(offline=offline, environ=environ)
+
+    def trust(self, prefix: str, authority: Authority) -> None:
+        """Let `authority` say who asks for URLs that begin so; of several prefixes, the longest counts.
+
+        What it says goes to that host alone: a redirect to another one is followed without it.
+        """
+        self._requester.trust(prefix, authority)
+
+    def exchange(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        limit: int = 4 << 20,
+    ) -> Answer:
+        """One request to a service whose refusals mean something: its answer, whatever the status below 500.
+
+        Raises:
+            Unreachable: no answer, or a server that fails.
+            HostileInput: more than `limit` bytes.
+        """
+        with self._requester.ask(method, url, dict(headers or {}), stream=True, body=body, refusals=True) as answer:
+            return Answer(
+                url=answer.url,
+                status=answer.status_code,
+                headers={name.lower(): value for name, value in answer.headers.items()},
+                body=b"".join(_limited(answer, limit)),
+            )
 
     def get(self, url: str, *, limit: int = 256 << 20, headers: Mapping[str, str] | None = None) -> bytes:
         """The body of one small document, at most `limit` bytes.
@@ -76,7 +105,7 @@ class Client:
         """
         if _local_path(url) is not None:
             return url, self.get(url, limit=limit)
-        with self._ask("GET", url, dict(headers or {}), stream=True) as answer:
+        with self._requester.ask("GET", url, dict(headers or {}), stream=True) as answer:
             return answer.url, b"".join(_limited(answer, limit))
 
     def range(self, url: str, start: int, end: int | None = None) -> tuple[bytes, int]:
@@ -94,7 +123,7 @@ class Client:
                 stream.seek(first)
                 return stream.read(max(0, (whole if end is None else end) - first)), whole
         wanted = f"bytes={start}" if start < 0 else f"bytes={start}-{'' if end is None else end - 1}"
-        with self._ask("GET", url, {"Accept-Encoding": "identity", "Range": wanted}, stream=True) as answer:
+        with self._requester.ask("GET", url, {"Accept-Encoding": "identity", "Range": wanted}, stream=True) as answer:
             found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", answer.headers.get("Content-Range", ""))
             if answer.status_code != 206 or found is None:
                 raise Unreachable(f"no ranges of {redact(url)}", got=f"HTTP {answer.status_code}")
@@ -134,7 +163,7 @@ class Client:
         if (path := _local_path(url)) is not None:
             with _opened(path) as stream:
                 return os.fstat(stream.fileno()).st_size
-        answer = self._ask("HEAD", url, {"Accept-Encoding": "identity"})
+        answer = self._requester.ask("HEAD", url, {"Accept-Encoding": "identity"})
         length = answer.headers.get("Content-Length")
         if length is None:
             raise Unreachable(f"no size for {redact(url)}", got="an answer without Content-Length")
@@ -174,7 +203,7 @@ class Client:
         """One URL into the temporary file; what a broken connection left is resumed with a Range request."""
         into.truncate()
         hasher, done = hashlib.sha256(), 0
-        for attempt in range(_ATTEMPTS):
+        for attempt in range(ATTEMPTS):
             headers = {"Accept-Encoding": "identity"}
             if done:
                 headers["Range"] = f"bytes={done}-"
@@ -199,7 +228,7 @@ class Client:
                 break  # There is no more of it (HTTP 416), or the server went away for good.
             if done == size:
                 break
-            if attempt + 1 < _ATTEMPTS:
+            if attempt + 1 < ATTEMPTS:
                 time.sleep(0.2 * 2**attempt)
         if done != size:
             raise Unreachable(
@@ -224,7 +253,7 @@ class Client:
                 while chunk := stream.read(_CHUNK):
                     yield chunk
             return
-        with self._ask("GET", url, headers, stream=True) as answer:
+        with self._requester.ask("GET", url, headers, stream=True) as answer:
             if resume and answer.status_code != 206:
                 yield _RESTART
             elif resume and not answer.headers.get("Content-Range", "").startswith(f"bytes {resume}-"):
@@ -236,42 +265,8 @@ class Client:
             with _opened(path) as stream:
                 yield stream.read(limit)
             return
-        with self._ask("GET", url, headers, stream=True) as answer:
+        with self._requester.ask("GET", url, headers, stream=True) as answer:
             yield from _limited(answer, limit)
-
-    def _ask(self, method: str, url: str, headers: dict[str, str], *, stream: bool = False) -> requests.Response:
-        """One request, tried again on what passes by itself (RFC 9110 §15.6; Retry-After is honoured)."""
-        if self._offline:
-            raise Unreachable(f"offline: {redact(url)} is needed", next_step="run again without --offline")
-        reason = ""
-        for attempt in range(_ATTEMPTS):
-            try:
-                answer = self._session().request(method, url, headers=headers, stream=stream, timeout=_TIMEOUT)
-            except requests.RequestException as error:
-                reason = f"{type(error).__name__}"
-                wait = 0.2 * 2**attempt
-            else:
-                if answer.status_code < 400:
-                    return answer
-                reason = f"HTTP {answer.status_code}"
-                answer.close()
-                if answer.status_code not in _PASSING:
-                    break
-                wait = _retry_after(answer, 0.2 * 2**attempt)
-            if attempt + 1 < _ATTEMPTS:
-                time.sleep(wait)
-        raise Unreachable(f"cannot {method} {redact(url)}", got=reason)
-
-    def _session(self) -> requests.Session:
-        session: requests.Session | None = getattr(self._local, "session", None)
-        if session is None:
-            session = requests.Session()
-            session.headers["User-Agent"] = f"stackbuild/{__version__}"
-            adapter = HTTPAdapter(pool_connections=8, pool_maxsize=8)
-            session.mount("http://", adapter)
-            session.mount("https://", adapter)
-            self._local.session = session
-        return session
 
 
 _RESTART = b""
@@ -288,11 +283,6 @@ def _limited(answer: requests.Response, limit: int) -> Iterator[bytes]:
             yield chunk
     except requests.RequestException as error:
         raise Unreachable(f"truncated answer: {redact(answer.url)}", got=type(error).__name__) from None
-
-
-def _retry_after(answer: requests.Response, default: float) -> float:
-    text = answer.headers.get("Retry-After", "")
-    return min(float(text), 30.0) if text.isdigit() else default
 
 
 def _local_path(url: str) -> Path | None:

@@ -2,12 +2,14 @@
 
 A lock names an archive and a path below it, never a host. A host is found, for each suite, in
 
-    1. `STACKBUILD_MIRROR_<ARCHIVE>` (upper case, `-` as `_`): one or more URLs, separated by spaces;
+    1. `STACKBUILD_MIRROR_<ARCHIVE>` (upper case, `-` as `_`): one or more URLs, separated by spaces; or the user's
+       configuration. `STACKBUILD_CREDENTIAL_<ARCHIVE>` is for these, and for no other place;
     2. else the host's own apt configuration: every entry that lists the suite (sources.list(5)). Nothing else
        is asked of it, because whatever it serves must be signed by the archive's keyring;
     3. last, for Debian's own archive, Debian's public snapshot archive as it was on a day.
 
-Places are per suite, as a security suite may lie at another URL than the main one.
+Places are per suite, as a security suite may lie at another URL than the main one. Logins come as apt has them: in the
+URL of an entry, or from auth.conf.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from builder import credentials, user_config
+from builder.kinds.apt import auth
 from builder.kinds.apt.package import fields_of
 from builder.lock import Pin
 from builder.manifest.model import Archive, Manifest
@@ -49,12 +53,16 @@ class Host:
 
     environ: Mapping[str, str]
     entries: tuple[Entry, ...] = ()
+    logins: tuple[auth.Machine, ...] = ()
 
 
 def read_host(environ: Mapping[str, str], root: Path = Path("/")) -> Host:
     """Read the host's apt configuration; a host without one has no entries.
 
-    Only `STACKBUILD_MIRROR_…` of the environment is kept.
+    Only `STACKBUILD_MIRROR_…` and `STACKBUILD_CREDENTIAL_…` of the environment are kept.
+
+    Args:
+        environ: as `user_config.environment` gives it.
     """
     folder = root / "etc/apt"
     files = [folder / "sources.list", *sorted(folder.glob("sources.list.d/*"))]
@@ -68,8 +76,9 @@ def read_host(environ: Mapping[str, str], root: Path = Path("/")) -> Host:
             entries += _deb822(text)
         elif path.suffix == ".list":
             entries += _one_line(text)
-    kept = {name: value for name, value in environ.items() if name.startswith("STACKBUILD_MIRROR_")}
-    return Host(environ=kept, entries=tuple(entries))
+    ours = ("STACKBUILD_MIRROR_", "STACKBUILD_CREDENTIAL_")
+    kept = {name: value for name, value in environ.items() if name.startswith(ours)}
+    return Host(environ=kept, entries=tuple(entries), logins=auth.read(folder))
 
 
 def _deb822(text: str) -> Iterator[Entry]:
@@ -101,24 +110,28 @@ def _one_line(text: str) -> Iterator[Entry]:
 
 def variable(archive: str) -> str:
     """The environment variable that names an archive's mirrors."""
-    return "STACKBUILD_MIRROR_" + re.sub(r"[^A-Z0-9]", "_", archive.upper())
+    return user_config.variable("MIRROR", archive)
 
 
 def places(archive: Archive, suite: str, host: Host, *, moments: tuple[datetime, ...] = ()) -> tuple[str, ...]:
     """URLs below which `dists/` and `pool/` of a suite lie, best first, each once, without a final slash.
 
+    They have logins in them where some are known.
+
     Args:
         moments: times (UTC) whose snapshots may serve as well, best first.
     """
-    found = host.environ.get(variable(archive.name), "").split()
+    mirrors = host.environ.get(variable(archive.name), "").split()
+    login = credentials.named(archive.name, host.environ)
+    found = [credentials.placed(url, login) for url in mirrors]
     if not found:
         found = [
             entry.uri
             for entry in host.entries
             if suite in entry.suites and entry.uri.partition(":")[0] in ("http", "https", "file")
         ]
-    found += snapshots(archive, suite, moments)
-    return tuple(dict.fromkeys(one.rstrip("/") for one in found))
+    found = [auth.with_login(url.rstrip("/"), host.logins) for url in found]
+    return tuple(dict.fromkeys((*found, *snapshots(archive, suite, moments))))
 
 
 def snapshots(archive: Archive, suite: str, moments: tuple[datetime, ...]) -> list[str]:

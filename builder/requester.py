@@ -1,0 +1,152 @@
+"""One request: who asks, tried again on what passes by itself, and in words what to do where it fails."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from threading import Lock as Mutex
+from threading import local
+from typing import Protocol
+
+import requests
+
+from builder.credentials import Logins
+from builder.errors import Unreachable
+from builder.redaction import redact
+from builder.session import Session
+from builder.user_config import environment
+
+ATTEMPTS = 4
+_TIMEOUT = (15, 60)
+_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+_REFUSED = {
+    401: "give a login for that host: STACKBUILD_CREDENTIAL_<NAME>, or a netrc",
+    407: "put a login into the proxy's URL",
+}
+
+
+class Authority(Protocol):
+    """Says who asks, for everything below one URL; used by many threads (RFC 9110 §11)."""
+
+    def header(self) -> str:
+        """The Authorization header, "" for none."""
+        ...
+
+    def refused(self, challenge: str, sent: str) -> bool:
+        """Learn from an answer 401: its WWW-Authenticate, and the header that it refused. Whether to ask again."""
+        ...
+
+
+class Requester:
+    """Sends requests from many threads; one connection pool each. The arguments are those of `net.Client`."""
+
+    def __init__(self, *, offline: bool, environ: Mapping[str, str] | None) -> None:
+        self._offline = offline
+        self._environ = environ
+        self._logins: Logins | None = None
+        self._mutex = Mutex()
+        self._local = local()
+        self._authorities: dict[str, Authority] = {}
+
+    def trust(self, prefix: str, authority: Authority) -> None:
+        """Let `authority` say who asks for URLs that begin so; of several prefixes, the longest counts."""
+        self._authorities.setdefault(prefix, authority)
+
+    def ask(
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        *,
+        stream: bool = False,
+        body: bytes | None = None,
+        refusals: bool = False,
+    ) -> requests.Response:
+        """One request, tried again on what passes by itself (RFC 9110 §15.6; Retry-After is honoured).
+
+        Args:
+            refusals: whether an answer 4xx is one too.
+
+        Raises:
+            Unreachable: no answer, or a refusal.
+            StackbuildError: a login would travel in clear, or the user's configuration is wrong.
+        """
+        if self._offline:
+            raise Unreachable(f"offline: {redact(url)} is needed", next_step="run again without --offline")
+        reason, hint = "", ""
+        for attempt in range(ATTEMPTS):
+            try:
+                answer = self._signed(method, url, headers, stream, body)
+            except requests.RequestException as error:
+                reason = f"{type(error).__name__}"
+                wait = 0.2 * 2**attempt
+                if isinstance(error, requests.exceptions.ProxyError):
+                    hint = "check the proxy: https_proxy, or [proxy] in the user's configuration"
+                elif "CERTIFICATE_VERIFY_FAILED" in str(error):
+                    reason = "a certificate that nobody trusted here has signed"
+                    hint = "give the CA that signs that host: SSL_CERT_FILE, or [tls] in the user's configuration"
+                    break  # Asking again does not make it better.
+            else:
+                if answer.status_code < 400:
+                    return answer
+                if refusals and answer.status_code < 500 and answer.status_code not in _PASSING:
+                    return answer
+                reason, hint = f"HTTP {answer.status_code}", _REFUSED.get(answer.status_code, "")
+                answer.close()
+                if answer.status_code not in _PASSING:
+                    break
+                wait = _retry_after(answer, 0.2 * 2**attempt)
+            if attempt + 1 < ATTEMPTS:
+                time.sleep(wait)
+        raise Unreachable(f"cannot {method} {redact(url)}", got=reason, next_step=hint)
+
+    def _signed(
+        self, method: str, url: str, headers: dict[str, str], stream: bool, body: bytes | None
+    ) -> requests.Response:
+        """One request as whoever the URL's authority says; once more when it learns from a refusal."""
+        prefix = max((one for one in self._authorities if url.startswith(one)), key=len, default=None)
+        authority = self._authorities[prefix] if prefix is not None else None
+        again = authority is not None
+        while True:
+            sent = authority.header() if authority else ""
+            answer = self._session().request(
+                method, url, headers=headers, stream=stream, timeout=_TIMEOUT, data=body, auth=_signer(sent, authority)
+            )
+            challenge = answer.headers.get("WWW-Authenticate", "")
+            if answer.status_code != 401 or not again or authority is None or not authority.refused(challenge, sent):
+                return answer
+            answer.close()
+            again = False
+
+    def _session(self) -> Session:
+        session: Session | None = getattr(self._local, "session", None)
+        if session is None:
+            with self._mutex:
+                if self._environ is None:
+                    self._environ = environment(os.environ)
+                if self._logins is None:
+                    self._logins = Logins(self._environ)
+                session = Session(self._environ, self._logins)
+            self._local.session = session
+        return session
+
+
+def _signer(
+    header: str, authority: Authority | None
+) -> Callable[[requests.PreparedRequest], requests.PreparedRequest] | None:
+    """What sets the header. Given as `auth`, because the session has no login of its own to add then."""
+    if authority is None:
+        return None
+
+    def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if header:
+            request.headers["Authorization"] = header
+        return request
+
+    return sign
+
+
+def _retry_after(answer: requests.Response, default: float) -> float:
+    text = answer.headers.get("Retry-After", "")
+    return min(float(text), 30.0) if text.isdigit() else default

@@ -1,0 +1,97 @@
+"""How this machine reaches the network: `requests`, told its proxies, CA and logins by us and by nothing else.
+
+`requests` itself would read the environment, send a netrc's password over plain http, and know nothing of the user's
+configuration; so its trust in the environment is off, and what it asks for on the way is answered here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from builder import __version__
+from builder.credentials import Login, Logins, refuse_in_clear, split
+from builder.proxies import proxy
+from builder.user_config import ca
+
+_PORTS = {"http": 80, "https": 443}
+
+
+class Session(requests.Session):
+    """A session of one thread.
+
+    Args:
+        environ: as `user_config.environment` gives it.
+        logins: shared by the sessions of a run.
+
+    Raises:
+        StackbuildError: there is no such file of certificates.
+    """
+
+    def __init__(self, environ: Mapping[str, str], logins: Logins) -> None:
+        super().__init__()
+        self._environ = environ
+        self._logins = logins
+        self.trust_env = False
+        self.verify = ca(environ) or True
+        self.headers["User-Agent"] = f"stackbuild/{__version__}"
+        adapter = HTTPAdapter(pool_connections=8, pool_maxsize=8)
+        self.mount("http://", adapter)
+        self.mount("https://", adapter)
+
+    def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
+        """The request without user info in its URL, and with a login where whoever asks has not given one.
+
+        Raises:
+            StackbuildError: a login would travel in clear.
+        """
+        try:
+            bare, _ = split(str(request.url))
+            login = None if request.auth else self._logins.of(str(request.url))
+        except ValueError:
+            raise requests.exceptions.InvalidURL("not a URL") from None
+        request.url = bare
+        request.auth = request.auth or _basic(login)
+        prepared = super().prepare_request(request)
+        if "Authorization" in prepared.headers:
+            refuse_in_clear(bare)
+        return prepared
+
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
+        """How one request is sent; `requests` would look into the environment here."""
+        return {"proxies": self._proxies(str(url)), "stream": stream, "verify": self.verify, "cert": None}
+
+    def rebuild_proxies(self, prepared_request: requests.PreparedRequest, proxies: Any) -> Any:
+        """The proxies for where a redirect leads to."""
+        found = self._proxies(str(prepared_request.url))
+        return super().rebuild_proxies(prepared_request, found)  # type: ignore[no-untyped-call]
+
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        """A redirect keeps the login on the same host; another host gets its own, if a netrc has one, or none."""
+        here, there = str(response.request.url), str(prepared_request.url)
+        bare, _ = split(there)
+        prepared_request.url = bare
+        if _origin(here) == _origin(bare):
+            return
+        prepared_request.headers.pop("Authorization", None)
+        if login := self._logins.of(bare):
+            prepared_request.prepare_auth(_basic(login), bare)
+
+    def _proxies(self, url: str) -> dict[str, str]:
+        found = proxy(url, self._environ)
+        return {urlsplit(url).scheme: found} if found else {}
+
+
+def _basic(login: Login | None) -> Any:
+    """RFC 7617 in UTF-8; `requests` would write Latin-1. Typed Any, as its stubs know no bytes here."""
+    return tuple(one.encode() for one in login.pair) if login else None
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    """RFC 6454."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port or _PORTS.get(parts.scheme)

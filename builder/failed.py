@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,13 +14,32 @@ from builder.errors import StackbuildError
 from builder.store import Store
 
 
-def keep(store: Store, name: str, upper: Path, lowers: Sequence[Path]) -> None:
-    """Keep a failed step's upper folder and where its lower ones lie (uppermost first), under the name of its log."""
+def keep(store: Store, name: str, upper: Path, lowers: Sequence[Path]) -> bool:
+    """Keep a failed step's upper folder and where its lower ones lie (uppermost first), under the name of its log.
+
+    Returns:
+        Whether it could be kept: a folder in memory has to be copied, for which the disk may be too full.
+    """
     place = store.path / "failed" / name
     shutil.rmtree(place, ignore_errors=True)
-    place.mkdir(parents=True)
-    os.rename(upper, place / "upper")
-    (place / "lowers.json").write_text(json.dumps([str(lower) for lower in lowers]))
+    try:
+        place.mkdir(parents=True)
+        _move(upper, place / "upper")
+        (place / "lowers.json").write_text(json.dumps([str(lower) for lower in lowers]))
+    except (OSError, subprocess.CalledProcessError):
+        shutil.rmtree(place, ignore_errors=True)
+        return False
+    return True
+
+
+def _move(upper: Path, target: Path) -> None:
+    try:
+        os.rename(upper, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        # Owners, modes, times, hard links, whiteouts and xattrs: shutil keeps but a part of these.
+        subprocess.run(["cp", "-a", str(upper), str(target)], check=True, stderr=subprocess.DEVNULL)
 
 
 def find(store: Store, name: str) -> tuple[Path, tuple[Path, ...]]:

@@ -21,11 +21,12 @@ from __future__ import annotations
 import hashlib
 import mmap
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypeAlias
 
 import deflate
 from isal import igzip_lib, isal_zlib
@@ -33,12 +34,13 @@ from isal import igzip_lib, isal_zlib
 from builder.digest import Digest, Json
 from builder.errors import HostileInput
 from builder.store import Incoming
-from builder.tree import Bytes, Content, Entry, File, Member
+from builder.tree import Bytes, Content, Entry, File, Member, Slice
 
 MEDIA_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
 _LEVEL = 1
 _GZIP = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
-_CHUNK = 1 << 24
+CHUNK = 1 << 24
+"""Content of a file is deflated in pieces of at most so many bytes."""
 _BLOCK = 512
 _TYPES = {"file": b"0", "hardlink": b"1", "link": b"2", "dir": b"5", "whiteout": b"0"}
 _HEADER = struct.Struct("100s8s8s8s12s12s8s1s100s6s2s32s32s8s8s155s12x")
@@ -50,7 +52,7 @@ def codec() -> Json:
         "codec": "libdeflate",
         "level": _LEVEL,
         "version": version("deflate"),
-        "chunk": _CHUNK,
+        "chunk": CHUNK,
         "format": "gzip-members",
         "writer": 3,
     }
@@ -77,19 +79,41 @@ class Written:
         return {"mediaType": MEDIA_TYPE, "digest": self.digest, "size": self.size}
 
 
-def write(entries: Iterable[Entry], incoming: Incoming) -> Written:
+Deflated: TypeAlias = tuple[bytes | bytearray | memoryview, int]
+"""A deflate stream, and the CRC-32 of what it inflates to."""
+Ahead: TypeAlias = Callable[[bytes], Deflated | None]
+"""Finds a piece of content that went through `deflated` before, by its `piece_key`."""
+
+
+def deflated(data: bytes) -> Deflated:
+    """One piece of content through the pinned codec."""
+    return deflate.deflate_compress(data, _LEVEL), isal_zlib.crc32(data)
+
+
+def piece_key(digest: bytes, size: int) -> bytes:
+    """What names a piece: the sha256 of its file's content up to the piece's end, and the piece's bytes."""
+    return digest + size.to_bytes(4, "big")
+
+
+def write(entries: Iterable[Entry], incoming: Incoming, ahead: Ahead | None = None) -> Written:
     """Write sorted entries as one compressed layer and commit it.
+
+    Args:
+        ahead: saves time, and makes no difference to what is written.
 
     Raises:
         HostileInput: a wheel's member is not what its wheel claims; nothing was kept then.
     """
-    sink = _Sink(incoming)
+    sink = _Sink(incoming, ahead)
     lines: list[str] = []
     for entry in entries:
         mark = ""
         if entry.kind == "file" and entry.content is not None:
             sink.plain(_headers(entry, entry.content.size))
-            mark = sink.content(entry.content).hex()[:32]
+            digest = sink.content(entry.content)
+            if isinstance(entry.content, Slice) and entry.content.digest not in {None, digest}:
+                raise _differs(entry, entry.content.digest, digest)
+            mark = digest.hex()[:32]
             sink.pad(entry.content.size)
         else:
             sink.plain(_headers(entry, 0))
@@ -113,8 +137,9 @@ def escaped(text: str) -> str:
 class _Sink:
     """The growing blob: every byte goes to the diff ID before, and to the digest after compression."""
 
-    def __init__(self, incoming: Incoming) -> None:
+    def __init__(self, incoming: Incoming, ahead: Ahead | None) -> None:
         self._incoming = incoming
+        self._ahead = ahead or (lambda _: None)
         self._diff = hashlib.sha256()
         self._blob = hashlib.sha256()
         self._raw = 0
@@ -136,8 +161,10 @@ class _Sink:
         if isinstance(content, Member):
             return self._spliced(content)
         if isinstance(content, Bytes):
-            pieces = (content.data[n : n + _CHUNK] for n in range(0, content.size, _CHUNK))
+            pieces = (content.data[n : n + CHUNK] for n in range(0, content.size, CHUNK))
             return self._encoded(pieces, content.size)
+        if isinstance(content, Slice):
+            return self._encoded(_stretch(content), content.size)
         return self._encoded(_pieces(content), content.size)
 
     def finish(self, listing: str) -> Written:
@@ -157,16 +184,16 @@ class _Sink:
         if data:
             self._diff.update(data)
             self._raw += len(data)
-            self._member(data)
+            self._member(deflated(data), len(data))
 
     def _encoded(self, pieces: Iterator[bytes], size: int) -> bytes:
-        """Content that was not deflated yet: a member for each piece, so that no file must fit into memory."""
+        """Content that no wheel has deflated: a member for each piece, so that no file must fit into memory."""
         own, done = hashlib.sha256(), 0
         for piece in pieces:
             own.update(piece)
             self._diff.update(piece)
             done += len(piece)
-            self._member(piece)
+            self._member(self._ahead(piece_key(own.digest(), len(piece))) or deflated(piece), len(piece))
         if done != size:
             raise HostileInput(
                 "a file changed while it was written to a layer", expected=f"{size} bytes", got=f"{done}"
@@ -174,8 +201,9 @@ class _Sink:
         self._raw += size
         return own.digest()
 
-    def _member(self, data: bytes) -> None:
-        self._emit(_GZIP, deflate.deflate_compress(data, _LEVEL), _trailer(isal_zlib.crc32(data), len(data)))
+    def _member(self, packed: Deflated, size: int) -> None:
+        stream, crc = packed
+        self._emit(_GZIP, stream, _trailer(crc, size))
 
     def _spliced(self, member: Member) -> bytes:
         """Copy a deflate stream after inflating it once; every claim about it is checked on the way."""
@@ -185,7 +213,7 @@ class _Sink:
         if member.method == 0:
             if member.size != member.packed:
                 raise _lies(member, f"it holds {member.packed} bytes, its directory says {member.size}")
-            own = self._encoded((bytes(view[n : n + _CHUNK]) for n in range(0, len(view), _CHUNK)), member.size)
+            own = self._encoded((bytes(view[n : n + CHUNK]) for n in range(0, len(view), CHUNK)), member.size)
             _judge(member, own, isal_zlib.crc32(view), len(view))
             return own
         try:
@@ -194,15 +222,15 @@ class _Sink:
             raise _lies(member, f"its deflate stream is damaged ({error})") from None
         _judge(member, own, crc, done)
         self._raw += done
-        self._emit(_GZIP, view, _trailer(crc, done))
+        self._member((view, crc), done)
         return own
 
     def _inflate(self, member: Member, view: memoryview) -> tuple[bytes, int, int]:
         """Feed a member's bytes to the diff ID; their sha256, count and CRC-32."""
         own_hash, crc, done = hashlib.sha256(), 0, 0
         inflater = isal_zlib.decompressobj(-15)
-        for start in range(0, max(len(view), 1), _CHUNK):
-            piece = inflater.decompress(view[start : start + _CHUNK], member.size - done + 1)
+        for start in range(0, max(len(view), 1), CHUNK):
+            piece = inflater.decompress(view[start : start + CHUNK], member.size - done + 1)
             while True:
                 own_hash.update(piece)
                 self._diff.update(piece)
@@ -213,7 +241,7 @@ class _Sink:
                 if inflater.eof or not inflater.unconsumed_tail:
                     break
                 piece = inflater.decompress(inflater.unconsumed_tail, member.size - done + 1)
-            if inflater.eof and (inflater.unused_data or start + _CHUNK < len(view)):
+            if inflater.eof and (inflater.unused_data or start + CHUNK < len(view)):
                 raise _lies(member, "bytes follow the end of its deflate stream")
         if not inflater.eof:
             raise _lies(member, "its deflate stream does not end")
@@ -235,6 +263,16 @@ def _judge(member: Member, digest: bytes, crc: int, size: int) -> None:
         raise _lies(member, f"RECORD says sha256 {member.digest.hex()[:16]}…, it has {digest.hex()[:16]}…")
 
 
+def _differs(entry: Entry, claim: bytes | None, digest: bytes) -> HostileInput:
+    return HostileInput(
+        f"a package is not what it claims: {entry.owner}",
+        where=entry.path,
+        expected=f"sha256 {claim.hex()[:16]}…" if claim else "",
+        got=f"sha256 {digest.hex()[:16]}…; nothing was kept",
+        next_step="report it to the package's authors, and pin another version",
+    )
+
+
 def _lies(member: Member, got: str) -> HostileInput:
     return HostileInput(
         f"a wheel is not what it claims: {member.name}",
@@ -250,8 +288,17 @@ def _mapped(path: str) -> mmap.mmap:
 
 
 def _pieces(content: File) -> Iterator[bytes]:
+    with open(content.path, "rb", buffering=0) as stream:
+        while piece := stream.read(CHUNK):
+            yield piece
+
+
+def _stretch(content: Slice) -> Iterator[bytes]:
     with Path(content.path).open("rb", buffering=0) as stream:
-        while piece := stream.read(_CHUNK):
+        stream.seek(content.offset)
+        left = content.size
+        while left and (piece := stream.read(min(left, CHUNK))):
+            left -= len(piece)
             yield piece
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
+from builder import ahead
 from builder.action import Workshop
 from builder.digest import Digest
 from builder.layer import write
@@ -13,14 +15,14 @@ from builder.store import Store
 from builder.tree import Entry
 
 
-def write_part(store: Store, name: str, entries: Sequence[Entry]) -> dict[str, Any]:
+def write_part(store: Store, name: str, entries: Iterable[Entry], deflated: Path | None = None) -> dict[str, Any]:
     """Write one part as a layer and return its result, as kept in the store:
 
     `{"name", "digest", "diff_id", "size", "raw", "media_type", "listing"}`, sizes in bytes, `listing` the digest of
-    the layer's entry list among the store's sources.
+    the layer's entry list among the store's sources. `deflated` is a folder of `ahead`.
     """
     with store.new_blob() as incoming:
-        written = write(entries, incoming)
+        written = write(entries, incoming, ahead.reader(deflated) if deflated else None)
     with store.new_source() as incoming:
         listing = written.listing.encode("utf-8", "surrogateescape")
         incoming.write(listing)
@@ -37,13 +39,19 @@ def write_part(store: Store, name: str, entries: Sequence[Entry]) -> dict[str, A
     }
 
 
-def write_parts(workshop: Workshop, parts: Sequence[tuple[str, Sequence[Entry]]]) -> dict[str, Any]:
-    """Write parts in parallel, the largest first, and return `{"layers": […]}` in the order given."""
+def write_parts(
+    workshop: Workshop, parts: Sequence[tuple[str, Sequence[Entry]]], deflated: Path | None = None
+) -> dict[str, Any]:
+    """Write parts in parallel, the largest first, and return `{"layers": […]}` in the order given.
+
+    Args:
+        deflated: a folder of `ahead`, where content of these parts may lie deflated already.
+    """
 
     def weight(part: tuple[str, Sequence[Entry]]) -> int:
         return -sum(entry.content.size if entry.content else 0 for entry in part[1])
 
     running: dict[str, Future[Any]] = {}
     for name, entries in sorted(parts, key=weight):
-        running[name] = workshop.heavy(write_part, workshop.store, name, entries)
+        running[name] = workshop.heavy(write_part, workshop.store, name, entries, deflated)
     return {"layers": [running[name].result() for name, _ in parts]}

@@ -19,14 +19,14 @@ import fcntl
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
+from builder import scratch
 from builder.digest import Digest, Json, canonical
 from builder.errors import HostileInput, StackbuildError
 
@@ -47,14 +47,18 @@ def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-        raise StackbuildError(
-            "the disk of the store is full" if full else "cannot write to the store",
-            where=str(path),
-            got=f"{error.strerror}; what was finished is kept",
-            next_step=("free some room" if full else "make it writable")
-            + ", or set STACKBUILD_STORE to another folder; then run the same command again",
-        ) from None
+        raise _unwritable(path, error) from None
+
+
+def _unwritable(path: Path, error: OSError) -> StackbuildError:
+    full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+    return StackbuildError(
+        "the disk of the store is full" if full else "cannot write to the store",
+        where=str(path),
+        got=f"{error.strerror}; what was finished is kept",
+        next_step=("free some room" if full else "make it writable")
+        + ", or set STACKBUILD_STORE to another folder; then run the same command again",
+    )
 
 
 class Incoming:
@@ -83,8 +87,10 @@ class Incoming:
         self.path.unlink(missing_ok=True)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        with _writing(self._folder):
+        try:  # Not `_writing`, which takes longer than writing a few bytes does.
             self._file.write(data)
+        except OSError as error:
+            raise _unwritable(self._folder, error) from None
 
     def truncate(self) -> None:
         """Forget what was written so far."""
@@ -269,47 +275,31 @@ class Store:
         return self.path / "tmp"
 
     @contextmanager
-    def workspace(self) -> Iterator[Path]:
-        """A folder below `tmp/`, removed at the end. Its lock tells `sweep` that somebody lives there."""
-        while True:
-            with _writing(self.scratch):
-                folder = Path(tempfile.mkdtemp(dir=self.scratch, prefix="work-"))
-            try:
-                handle = (folder / ".lock").open("w")
-            except FileNotFoundError:
-                continue  # Swept in the moment before it was locked, as below.
-            fcntl.flock(handle, fcntl.LOCK_SH)
-            if os.fstat(handle.fileno()).st_nlink:
-                break
-            handle.close()
-        with handle:
-            try:
-                yield folder
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
+    def workspace(self, room: int | None = None) -> Iterator[Path]:
+        """A folder of one's own, removed at the end: below `tmp/`, or where `scratch.place` says.
+
+        Args:
+            room: how many bytes of a root it will hold, about; None for anything else, which stays in the store.
+
+        Raises:
+            StackbuildError: it cannot be made.
+        """
+        parent = self.scratch if room is None else scratch.place(room) or self.scratch
+        with ExitStack() as stack:
+            with _writing(parent):
+                folder = stack.enter_context(scratch.folder(parent))
+            yield folder
 
     def sweep(self) -> int:
-        """Remove what killed processes left in `tmp/`; returns how many entries went.
+        """Remove what killed processes left in `tmp/` and in the other places of `scratch`; returns how much went.
 
         Whatever is in use is locked, and whoever locks a thing looks afterwards whether it still has its name.
         """
-        swept = 0
+        swept = sum(scratch.sweep(parent) for parent in (self.scratch, *scratch.places()))
         for entry in sorted(self.scratch.iterdir()):
-            mark = entry / ".lock" if entry.name.startswith("work-") else entry
-            try:
-                with mark.open("rb") as handle:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    if mark == entry:
-                        entry.unlink()
-                    else:
-                        shutil.rmtree(entry, ignore_errors=True)
-            except FileNotFoundError:
-                with suppress(OSError):
-                    entry.rmdir()  # Killed before it was locked.
-                    swept += 1
-            except OSError:
-                continue
-            else:
+            with suppress(OSError), entry.open("rb") as handle:  # A folder cannot be opened.
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                entry.unlink()
                 swept += 1
         return swept
 

@@ -7,7 +7,7 @@ disk: an entry's content may lie in memory, in a file, or still deflated inside 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -40,6 +40,21 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
+class Slice:
+    """Content that is a part of a file on disk, as it stands there (a member of a tar).
+
+    Attributes:
+        offset: where it begins, bytes; `size` in bytes.
+        digest: sha256 that the package claims, checked when it is written; None where it claims none.
+    """
+
+    path: str
+    offset: int
+    size: int
+    digest: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
     """Content still deflated inside a zip archive.
 
@@ -64,7 +79,7 @@ class Member:
     name: str
 
 
-Content: TypeAlias = Bytes | File | Member
+Content: TypeAlias = Bytes | File | Slice | Member
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,10 +186,15 @@ def partition(sizes: Sequence[tuple[str, int]]) -> tuple[Part, ...]:
     return (*shared, *sorted(alone, key=lambda part: part.name))
 
 
-def merge(trees: Iterable[Iterable[Entry]], *, prefer: dict[str, str] | None = None) -> list[Entry]:
+def merge(
+    trees: Iterable[Iterable[Entry]], *, refuse: Callable[[str, str, str], StackbuildError] | None = None
+) -> list[Entry]:
     """One tree of several packages' entries.
 
     A path with two owners and equal content keeps the first owner by name; a folder may have many.
+
+    Args:
+        refuse: the error for a path and its two owners, in the words of whoever asks.
 
     Raises:
         StackbuildError: two packages bring one path with different content.
@@ -190,8 +210,8 @@ def merge(trees: Iterable[Iterable[Entry]], *, prefer: dict[str, str] | None = N
             elif _same(entry, other):
                 if entry.owner < other.owner:
                     found[entry.path] = entry
-            elif prefer and prefer.get(entry.path) in {entry.owner, other.owner}:
-                found[entry.path] = entry if prefer[entry.path] == entry.owner else other
+            elif refuse is not None:
+                raise refuse(entry.path, other.owner, entry.owner)
             else:
                 raise StackbuildError(
                     f"two packages bring {entry.path}",
@@ -208,4 +228,6 @@ def _same(one: Entry, other: Entry) -> bool:
     a, b = one.content, other.content
     if isinstance(a, Member) and isinstance(b, Member):
         return (a.size, a.crc, a.digest) == (b.size, b.crc, b.digest) and a.digest is not None
+    if isinstance(a, Slice) and isinstance(b, Slice):
+        return (a.size, a.digest) == (b.size, b.digest) and a.digest is not None
     return a == b

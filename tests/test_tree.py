@@ -111,9 +111,12 @@ def test_conflict_names_both(other: Entry) -> None:
     assert caught.value.where == f"a and {other.owner}"
 
 
-def test_preferred_owner_wins() -> None:
-    found = merge([[_file("a", b"1")], [_file("b", b"2")]], prefer={"x": "b"})
-    assert [entry.owner for entry in found] == ["b"]
+def test_the_callers_words() -> None:
+    with pytest.raises(StackbuildError, match="x: a, b"):
+        merge(
+            [[_file("a", b"1")], [_file("b", b"2")]],
+            refuse=lambda path, one, other: StackbuildError(f"{path}: {one}, {other}"),
+        )
     assert len(merge([[Entry("d", "dir", owner="a")], [Entry("d", "dir", owner="b")]])) == 1
 
 

@@ -12,20 +12,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from builder import failed, unpacked
+from builder import ahead, failed, scratch, unpacked
 from builder.action import Action, Result, Workshop
-from builder.digest import Digest, Json
+from builder.digest import Json
 from builder.errors import StackbuildError
 from builder.kinds.account.build import passwd
 from builder.kinds.apt import normalise
-from builder.kinds.apt.interpreter import Interpreter
 from builder.layer import codec
 from builder.lock import Pin
 from builder.parts import write_parts
 from builder.sandbox import Command, Root, run
 from builder.scan import scan
 from builder.site import Site
-from builder.store import Store
 from builder.tree import NEWEST, Entry, partition
 
 VERSION = 4
@@ -40,7 +38,11 @@ def plan(site: Site) -> tuple[Action, ...]:
     lock = site.lock("apt")
     if not lock.pins:
         return ()
-    below = [action for planned in site.ancestors for action in planned.actions if action.kind in {"apt", "account"}]
+    below = [
+        action
+        for action in site.below()
+        if action.kind.startswith("oci") or (action.kind in {"apt", "account"} and action not in site.own)
+    ]
     options: Json = {
         "account": passwd(site.layout) if site.image.archive else None,
         "architecture": site.architecture,
@@ -102,37 +104,34 @@ def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -
     for pin in action.sources.values():
         store.checked(store.source(pin.digest))
     lowers = unpacked.layers(store, [layer for result in results.values() for layer in result["layers"]])
-    with store.workspace() as workspace:
-        upper, mount = workspace / "upper", workspace / "mount"
+    with store.workspace(sum(size for _, size in _sizes(tuple(action.sources.values())))) as workspace:
+        upper, mount, deflated = workspace / "upper", workspace / "mount", workspace / "deflated"
         upper.mkdir()
         mount.mkdir()
-        command = Command(
-            argv=(json.dumps(_order(action, options, workshop.jobs)),),
-            program="builder.kinds.apt.install",
-            binds=((str(store.path / "sources/sha256"), "run/stackbuild/sources", True),),
-        )
         root = Root(workspace=mount, lowers=() if options["fresh"] else tuple(reversed(lowers)), upper=upper)
-        code = run(root, command, log=workshop.log)
+        with ahead.deflating(workshop, upper, deflated, _MOUNTED) as begin:
+            binds = [(str(store.path / "sources/sha256"), "run/stackbuild/sources", True)]
+            binds += [(str(begin), "run/stackbuild/unpacked", False)] if begin else []
+            order = json.dumps(_order(action, options, workshop.jobs))
+            command = Command(argv=(order,), program="builder.kinds.apt.install", binds=tuple(binds))
+            code = run(root, command, log=workshop.log)
         if code:
-            failed.keep(store, workshop.log.stem, upper, root.lowers)
+            said = workshop.log.read_text(errors="replace")
+            kept = failed.keep(store, workshop.log.stem, upper, root.lowers)
             raise StackbuildError(
                 f"step failed: {action.name} (exit {code})",
                 where=f"log: {workshop.log}",
-                got=_last_words(workshop.log),
-                next_step=f"stackbuild shell --at {workshop.log.stem}",
+                got="\n".join(said.splitlines()[-4:]),
+                next_step=scratch.full(workspace, said)
+                or (f"stackbuild shell --at {workshop.log.stem}" if kept else ""),
             )
-        return write_parts(workshop, _parts(options["parts"], upper, lowers))
+        return write_parts(workshop, _parts(options["parts"], upper, lowers), deflated)
 
 
 def _order(action: Action, options: Mapping[str, Any], jobs: int) -> Json:
     paths = [f"/run/stackbuild/sources/{pin.digest.hex}" for pin in action.sources.values()]
     taken = ("fresh", "architecture", "essential", "account", "debconf", "newest")
     return {"debs": paths, "jobs": jobs, **{name: options[name] for name in taken}}
-
-
-def _last_words(log: Path) -> str:
-    lines = log.read_text(errors="replace").splitlines()
-    return "\n".join(lines[-4:])
 
 
 def _parts(parts: Sequence[Any], upper: Path, lowers: Sequence[Path]) -> list[tuple[str, list[Entry]]]:
@@ -193,27 +192,3 @@ def _owners(upper: Path, packages: set[str]) -> dict[str, str]:
         if package in packages:
             owners[f"{_INFO}/{info.name}"] = package
     return owners
-
-
-def interpreter_root(store: Store, interpreter: Interpreter, architecture: str, jobs: int, log: Path) -> Path:
-    """An unpacked root that holds the interpreter and what it needs, nothing more.
-
-    Raises:
-        HostileInput: a package in the store has changed.
-        StackbuildError: a package cannot be unpacked.
-    """
-
-    def fill(upper: Path, workspace: Path) -> None:
-        for pin in interpreter.pins:
-            store.checked(store.source(pin.digest))
-        paths = [f"/run/stackbuild/sources/{pin.digest.hex}" for pin in interpreter.pins]
-        command = Command(
-            argv=(json.dumps({"debs": paths, "architecture": architecture, "jobs": jobs}),),
-            program="builder.kinds.apt.extract",
-            binds=((str(store.path / "sources/sha256"), "run/stackbuild/sources", True),),
-        )
-        code = run(Root(workspace=workspace, upper=upper), command, log=log)
-        if code:
-            raise StackbuildError(f"cannot unpack the interpreter {interpreter.version}", where=f"log: {log}")
-
-    return unpacked.folder(store, f"interpreter-{Digest(interpreter.key).hex}", fill)

@@ -10,6 +10,7 @@ import tarfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import IO
 
 MAGIC = b"!<arch>\n"
 _CONTROL_LIMIT = 64 << 20
@@ -78,18 +79,7 @@ def read(path: str) -> Deb:
 
 def _read(path: str) -> Deb:
     with open(path, "rb") as stream:
-        if stream.read(8) != MAGIC:
-            raise BadDeb(f"{path}: no Debian package (its ar magic is missing)")
-        found: dict[str, tuple[int, int]] = {}
-        while header := stream.read(60):
-            if len(header) != 60 or header[58:] != b"`\n":
-                raise BadDeb(f"{path}: damaged ar header")
-            name = header[:16].decode("ascii", "replace").strip().rstrip("/")
-            if not header[48:58].strip().isdigit():
-                raise BadDeb(f"{path}: damaged ar header")
-            size = int(header[48:58])
-            found[name] = (stream.tell(), size)
-            stream.seek(size + size % 2, 1)
+        found = ar_members(stream, path)
         control = next((name for name in found if name.startswith("control.tar")), None)
         data = next((name for name in found if name.startswith("data.tar")), None)
         if control is None or data is None or "debian-binary" not in found:
@@ -115,6 +105,27 @@ def _read(path: str) -> Deb:
     if not _PACKAGE.fullmatch(deb.field("Package")) or not _ARCHITECTURE.fullmatch(deb.field("Architecture")):
         raise BadDeb(f"{path}: its control file names no package and architecture")
     return deb
+
+
+def ar_members(stream: IO[bytes], path: str) -> dict[str, tuple[int, int]]:
+    """The members of a package's ar archive: name → (offset, size) in the file, bytes.
+
+    Raises:
+        BadDeb: it is not well formed.
+    """
+    if stream.read(8) != MAGIC:
+        raise BadDeb(f"{path}: no Debian package (its ar magic is missing)")
+    found: dict[str, tuple[int, int]] = {}
+    while header := stream.read(60):
+        if len(header) != 60 or header[58:] != b"`\n":
+            raise BadDeb(f"{path}: damaged ar header")
+        name = header[:16].decode("ascii", "replace").strip().rstrip("/")
+        if not header[48:58].strip().isdigit():
+            raise BadDeb(f"{path}: damaged ar header")
+        size = int(header[48:58])
+        found[name] = (stream.tell(), size)
+        stream.seek(size + size % 2, 1)
+    return found
 
 
 def reader(name: str, raw: io.BytesIO) -> io.BufferedIOBase:

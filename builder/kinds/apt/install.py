@@ -28,6 +28,9 @@ from builder.kinds.apt.unpack import DPKG, STAGE, Decoding, begin, finish, lay, 
 
 MERGED = ("bin", "sbin", "lib")
 POLICY = "/usr/sbin/policy-rc.d"
+_RUN = "/run/stackbuild"
+_UNPACKED = f"{_RUN}/unpacked"
+"""A FIFO of the host's, where it has one: opened and closed once everything is unpacked."""
 
 
 def main(order: dict[str, Any]) -> None:
@@ -44,6 +47,7 @@ def main(order: dict[str, Any]) -> None:
         skeleton(order["architecture"])
     essential = set(order["essential"]) if order["fresh"] else set()
     policy = _forbid_services()
+    _be_chroot()
     rest = [deb for deb in debs if deb.field("Package") not in essential]
     started = None
     if essential:
@@ -57,7 +61,7 @@ def main(order: dict[str, Any]) -> None:
     lay(ours, told, register=True)
     if theirs:
         _dpkg("--force-depends", "--unpack", *[plain_copy(deb) for deb in _pre_depends_first(theirs)])
-    _configure(order, () if essential else order["debconf"])
+    _configure(order, () if essential else order["debconf"], all_there=True)
     shutil.rmtree(STAGE)
     if order["account"]:
         add_account(order["account"])
@@ -84,12 +88,15 @@ def _begin(debs: list[Deb], jobs: int) -> Decoding:
     return begin(ours, jobs, plain=theirs)
 
 
-def _configure(order: dict[str, Any], answers: Sequence[str]) -> None:
+def _configure(order: dict[str, Any], answers: Sequence[str], *, all_there: bool = False) -> None:
     if order["account"]:
         add_account(order["account"])
     if answers:
         _run(["debconf-set-selections"], "\n".join(answers) + "\n")
     normalise.clamp(order["newest"])
+    if all_there and os.path.exists(_UNPACKED):
+        with open(_UNPACKED, "wb"):
+            pass
     _dpkg("--configure", "--pending")
 
 
@@ -219,6 +226,19 @@ def _forbid_services() -> bool:
         stream.write("#!/bin/sh\nexit 101\n")
     os.chmod(POLICY, 0o755)
     return True
+
+
+def _be_chroot() -> None:
+    """Answer ischroot(1) in the affirmative: it looks at process 1, which here is nobody's init.
+
+    libc6's postinst would tell that process to start anew, and wait a second for it.
+    """
+    folder = f"{_RUN}/bin"
+    os.makedirs(folder, exist_ok=True)
+    with open(f"{folder}/ischroot", "w") as stream:
+        stream.write("#!/bin/sh\nexit 0\n")
+    os.chmod(f"{folder}/ischroot", 0o755)
+    os.environ["PATH"] = f"{folder}:{os.environ['PATH']}"
 
 
 def _dpkg(*arguments: str) -> None:

@@ -1,46 +1,23 @@
-"""The interpreter that apt pins bring: its packages alone, unpacked beside any root.
-
-Bytecode and sdists need the image's Python, not the image: a closure of some 20 packages, whose key changes only when
-one of them does.
-"""
+"""The Python that apt pins bring, and the C library that every other one runs on: closures of some 20 packages."""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-from builder.digest import Digest, key
+from builder.digest import Digest
 from builder.errors import StackbuildError
+from builder.interpreter import Interpreter
 from builder.lock import Pin
+from builder.store import Store
 
 _NAME = re.compile(r"python(3\.\d+)-minimal")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interpreter:
-    """A Python from apt.
-
-    Attributes:
-        version: with its patch level, `3.11.2`.
-        pins: the packages it needs to run, sorted by name.
-    """
-
-    version: str
-    pins: tuple[Pin, ...]
-
-    @property
-    def short(self) -> str:
-        """`3.11`."""
-        return ".".join(self.version.split(".")[:2])
-
-    @property
-    def key(self) -> Digest:
-        return key({"kind": "interpreter", "kind_version": 1, "inputs": {pin.name: pin.digest for pin in self.pins}})
-
-
-def find(pins: Mapping[str, Pin], where: str) -> Interpreter:
-    """The interpreter among apt pins, an image's own and inherited.
+def find(pins: Mapping[str, Pin], where: str, prefix: str = "") -> Interpreter:
+    """The interpreter among apt pins, an image's own and inherited; Debian's prefix is always `/usr`.
 
     Raises:
         StackbuildError: none is there.
@@ -50,8 +27,13 @@ def find(pins: Mapping[str, Pin], where: str) -> Interpreter:
             version = pins[name].version.rpartition(":")[2]
             upstream = re.match(r"\d+\.\d+\.\d+", version)
             if upstream and f"python{match[1]}" in pins:
-                names = _closure(pins, f"python{match[1]}")
-                return Interpreter(version=upstream[0], pins=tuple(pins[one] for one in sorted(names)))
+                return Interpreter(
+                    kind="apt",
+                    version=upstream[0],
+                    executable=f"/usr/bin/python{match[1]}",
+                    prefix="/usr",
+                    pins=_closure(pins, f"python{match[1]}"),
+                )
     raise StackbuildError(
         f"no Python for pip: {where}",
         expected="python3 among the apt packages of the image or an ancestor",
@@ -59,7 +41,15 @@ def find(pins: Mapping[str, Pin], where: str) -> Interpreter:
     )
 
 
-def _closure(pins: Mapping[str, Pin], name: str) -> set[str]:
+def library(pins: Mapping[str, Pin]) -> tuple[Pin, ...]:
+    """The packages of the C library among apt pins, sorted by name: what a Python from elsewhere is loaded with.
+
+    None where no apt pins have it, or only a foreign image's, which have no files.
+    """
+    return _closure({name: pin for name, pin in pins.items() if pin.filename}, "libc6")
+
+
+def _closure(pins: Mapping[str, Pin], name: str) -> tuple[Pin, ...]:
     """A package and all that its Depends and Pre-Depends name, of alternatives those that are pinned."""
     found: set[str] = set()
     todo = [name]
@@ -73,4 +63,44 @@ def _closure(pins: Mapping[str, Pin], name: str) -> set[str]:
             todo += [
                 re.split(r"[ (:]", word.strip(), maxsplit=1)[0] for word in re.split(r"[,|]", text) if word.strip()
             ]
-    return found
+    return tuple(pins[one] for one in sorted(found))
+
+
+def root(store: Store, interpreter: Interpreter, architecture: str, jobs: int, log: Path) -> Path:
+    """An unpacked root that holds the interpreter and what it needs, nothing more.
+
+    Raises:
+        HostileInput: a package in the store has changed.
+        StackbuildError: a package cannot be unpacked.
+    """
+    name = f"interpreter-{Digest(interpreter.key).hex}"
+    return unpack(store, interpreter.pins, name, architecture, jobs, log)
+
+
+def unpack(store: Store, pins: Sequence[Pin], name: str, architecture: str, jobs: int, log: Path) -> Path:
+    """These packages unpacked beside any root, unconfigured, as the folder `roots/<name>` of the store.
+
+    Raises:
+        HostileInput: a package in the store has changed.
+        StackbuildError: a package cannot be unpacked.
+    """
+
+    # Whoever only locks needs to know the interpreter, on hosts that have no sandbox too.
+    from builder import unpacked
+    from builder.sandbox import Command, Root, run
+
+    def fill(upper: Path, workspace: Path) -> None:
+        for pin in pins:
+            store.checked(store.source(pin.digest))
+        paths = [f"/run/stackbuild/sources/{pin.digest.hex}" for pin in pins]
+        command = Command(
+            argv=(json.dumps({"debs": paths, "architecture": architecture, "jobs": jobs}),),
+            program="builder.kinds.apt.extract",
+            binds=((str(store.path / "sources/sha256"), "run/stackbuild/sources", True),),
+        )
+        code = run(Root(workspace=workspace, upper=upper), command, log=log)
+        if code:
+            names = ", ".join(pin.name for pin in pins[:5])
+            raise StackbuildError(f"cannot unpack {names}", where=f"log: {log}")
+
+    return unpacked.folder(store, name, fill)

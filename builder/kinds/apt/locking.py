@@ -15,6 +15,7 @@ from builder.lock import Lock
 from builder.locking import Making, inherited_locks, relative
 from builder.locks import Locks
 from builder.manifest.model import Manifest, Target
+from builder.user_config import environment
 
 KIND = "apt"
 
@@ -24,7 +25,7 @@ def prepare(making: Making) -> Universes:
     means = Means(
         client=making.client,
         store=making.store,
-        host=read_host(os.environ),
+        host=read_host(environment(os.environ)),
         folder=making.manifest.folder,
         now=datetime.now(UTC),
     )

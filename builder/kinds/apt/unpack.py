@@ -27,7 +27,7 @@ import tarfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 
-from builder.kinds.apt.deb import BadDeb, Deb, entries, reader
+from builder.kinds.apt.deb import BadDeb, Deb, entries, read, reader
 
 DPKG = "/var/lib/dpkg"
 STAGE = "/.stackbuild"
@@ -50,12 +50,15 @@ def begin(debs: Sequence[Deb], jobs: int, plain: Sequence[Deb] = ()) -> Decoding
 
     Args:
         debs: packages that we lay.
-        plain: packages that dpkg unpacks, one after the other: `plain_copy` of each will be ready for it.
+        plain: packages that dpkg unpacks, one after the other: `plain_copy` of each will be ready for it. A package may
+            be in both.
     """
     os.makedirs(STAGE, mode=0o700, exist_ok=True)
-    tasks = [(deb, _decode) for deb in debs] + [(deb, _repack) for deb in plain]
+    wanted = {deb.key: (deb, _decode) for deb in debs}
+    for deb in plain:
+        wanted[deb.key] = (deb, _repack_and_decode if deb.key in wanted else _repack)
     shares: list[list[tuple[Deb, Callable[[Deb], list[Row]]]]] = [[] for _ in range(jobs)]
-    for task in sorted(tasks, key=lambda task: -task[0].data[2]):
+    for task in sorted(wanted.values(), key=lambda task: -task[0].data[2]):
         min(shares, key=lambda share: sum(deb.data[2] for deb, _ in share)).append(task)
     workers = []
     for share in shares:
@@ -177,6 +180,12 @@ def _repack(deb: Deb) -> list[Row]:
         target.seek(offset - 60)
         target.write(b"%-16s%-12d%-6d%-6d%-8s%-10d`\n" % (b"data.tar", 0, 0, 0, b"100644", plain))
     return []
+
+
+def _repack_and_decode(deb: Deb) -> list[Row]:
+    """Both, decompressed once."""
+    _repack(deb)
+    return _decode(read(plain_copy(deb)))
 
 
 def _lay_one(

@@ -29,7 +29,7 @@ from builder.store import Store
 from builder.tree import NEWEST
 from tests.fake_deb import build, forge, member, tar
 from tests.init.conftest import debian  # noqa: F401
-from tests.tools import Host
+from tests.tools import Host, absent
 
 _ARCHITECTURE = NATIVE.partition("/")[2]
 
@@ -195,10 +195,13 @@ def on_debian(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unpacked, "layers", lambda store, wanted: (base,))
 
 
-def install(store: Store, *pins: Pin) -> list[listing.Listed]:
+def perform(store: Store, *pins: Pin, jobs: int = 2) -> Any:
     log = store.path / "logs/test.txt"
-    workshop = Workshop(store=store, heavy=inline, jobs=2, log=log)
-    result = apt.perform(action(*pins), {}, workshop)
+    return apt.perform(action(*pins), {}, Workshop(store=store, heavy=inline, jobs=jobs, log=log))
+
+
+def install(store: Store, *pins: Pin) -> list[listing.Listed]:
+    result = perform(store, *pins)
     return [entry for layer in result["layers"] for entry in listing.read(store, layer)]
 
 
@@ -236,6 +239,43 @@ def _again(tmp_path: Path, deb: Path) -> Pin:
     return pin(Store.open(tmp_path / "other"), deb)
 
 
+def test_deflating_ahead_changes_nothing(on_debian: None, store: Store, tmp_path: Path) -> None:
+    """While scripts run: one changes a file in place and puts its time back, one waits until everything is deflated."""
+    one = build(
+        tmp_path, "one", {"usr/share/one/x": "1" * 5000, "usr/share/one/y": "2" * 5000}, fields="Depends: two\n",
+        postinst="#!/bin/sh\nset -e\ncd /usr/share/one\ntouch -r x /tmp/time\nprintf 3 | dd of=x conv=notrunc\n"
+        "touch -r /tmp/time x\nmv y z\n",
+    )  # fmt: skip
+    two = build(tmp_path, "two", {"usr/share/two/x": "4"}, postinst="#!/bin/sh\nsleep 0.3\n")
+    pins = (pin(store, one), pin(store, two))
+    assert perform(store, *pins, jobs=2) == perform(store, *pins, jobs=1)
+
+
+def test_process_1_is_nobodys_init(on_debian: None, store: Store, tmp_path: Path) -> None:
+    """libc6's postinst took it for one, told it to start anew, and slept for a second."""
+    deb = build(tmp_path, "one", {"usr/share/one/x": "1"}, postinst="#!/bin/sh\nischroot && echo yes > /var/answer\n")
+    found = {entry.path: entry for entry in install(store, pin(store, deb))}
+    assert "var/answer" in found
+    assert not [path for path in found if path.endswith("ischroot")]
+
+
+def test_scratch_that_is_full(on_debian: None, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(small)], check=False).returncode:
+        absent("this root may not mount")
+    monkeypatch.setenv("STACKBUILD_SCRATCH", str(small))
+    deb = build(tmp_path, "one", {"usr/share/one/x": "1"}, postinst="#!/bin/sh\nhead -c 5M /dev/zero > /var/large\n")
+    try:
+        with pytest.raises(StackbuildError, match="step failed") as caught:
+            install(store, pin(store, deb))
+        assert list(small.iterdir()) == []
+    finally:
+        subprocess.run(["umount", "--lazy", str(small)], check=True)
+    assert f"the file system in memory at {small} is full" in caught.value.next_step
+    assert "STACKBUILD_SCRATCH" in caught.value.next_step
+
+
 class Silent:
     def started(self, action: Action) -> None: ...
 
@@ -265,7 +305,7 @@ def test_failing_postinst(on_debian: None, store: Store, tmp_path: Path, monkeyp
     assert store.action(fine.plan_key)
     assert store.action(failing.plan_key) is None
     assert store.action(above.plan_key) is None
-    assert not list((store.path / "tmp").glob("work-*"))
+    assert not list((store.path / "tmp").glob("stackbuild-*"))
 
 
 def test_preinst_that_fails(on_debian: None, store: Store, tmp_path: Path) -> None:

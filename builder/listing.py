@@ -64,25 +64,3 @@ def folders(store: Store, results: Iterable[Mapping[str, Any]]) -> tuple[dict[st
                 if entry.kind == "link":
                     links[entry.path] = entry.mark.removeprefix("-> ")
     return stand, links
-
-
-def conflicts(store: Store, layers: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str, str]]:
-    """(path, owner, owner) where two packages of these layers bring other bytes, or one a file and one a folder."""
-    found: dict[str, Listed] = {}
-    for layer in layers:
-        for entry in read(store, layer):
-            if entry.kind == "dir":
-                continue
-            other = found.setdefault(entry.path, entry)
-            if other.owner != entry.owner and (other.mark, other.size, other.mode) != (
-                entry.mark,
-                entry.size,
-                entry.mode,
-            ):
-                yield entry.path, other.owner, entry.owner
-    judged: set[str] = set()
-    for path, entry in found.items():
-        while (path := path.rpartition("/")[0]) and path not in judged:
-            judged.add(path)
-            if path in found:
-                yield path, found[path].owner, entry.owner

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from builder.errors import HostileInput, StackbuildError
-from builder.listing import conflicts, folders, read
+from builder.listing import folders, read
 from builder.parts import write_part
 from builder.store import Store
 from builder.tree import Bytes, Entry
@@ -60,21 +60,3 @@ def test_folders_that_stand(store: Store) -> None:
     assert after(base, layer(store, Entry("a/.wh..opq", "whiteout"))) == ({"a"}, {"l": "a"})
     assert after(base, layer(store, file("a", "x"))) == (set(), {"l": "a"})
     assert after(base, layer(store, Entry("a", "link", target="b"))) == (set(), {"l": "a", "a": "b"})
-
-
-def test_conflicts(store: Store) -> None:
-    one = layer(store, Entry("d", "dir"), file("d/same", "one"), file("d/other", "one"), file("d/mode", "one"))
-    two = layer(
-        store, Entry("d", "dir"), file("d/same", "two"), file("d/other", "two", b"2"), file("d/mode", "two", mode=0o755)
-    )
-    assert sorted(conflicts(store, [one, two])) == [("d/mode", "one", "two"), ("d/other", "one", "two")]
-    assert list(conflicts(store, [one, one])) == []
-
-
-def test_file_of_one_package_where_another_has_a_folder(store: Store) -> None:
-    """Only equal paths were compared: the folder of the upper layer replaced a file, or a link, of the lower."""
-    one = layer(store, file("x", "one"), Entry("lib64", "link", target="lib", owner="one"))
-    two = layer(store, Entry("x", "dir"), file("x/y", "two"), Entry("lib64", "dir"), file("lib64/z", "two"))
-    wanted = [("lib64", "one", "two"), ("x", "one", "two")]
-    assert sorted(conflicts(store, [one, two])) == wanted
-    assert sorted(conflicts(store, [two, one])) == wanted

@@ -20,13 +20,10 @@ from benchmarks.row import Measure, Row, ratio, spread
 from builder.action import Action
 from builder.digest import Digest, key
 from builder.executors.local import workshop
-from builder.kinds.apt import build as apt
-from builder.kinds.apt import interpreter
-from builder.kinds.pip import bytecode
+from builder.kinds.pip import bytecode, python
 from builder.kinds.pip.bytecode import Source
 from builder.kinds.pip.part import write_wheels
 from builder.kinds.pip.wheel import Environment
-from builder.platforms import NATIVE
 from builder.store import Store
 from builder.workflow import build
 from builder.workflow.project import Project
@@ -107,17 +104,15 @@ def _compile(store: Store, wheels: dict[Action, list[Source]], jobs: int) -> flo
     actions = list(wheels)
     options: Any = actions[0].options
     place = Environment(prefix=options["prefix"], python=options["python"])
-    pins = tuple(actions[0].sources[f"python:{name}"] for name in options["interpreter_pins"])
-    native = interpreter.Interpreter(version=options["python"], pins=pins)
     log = store.path / "logs/bytecode.txt"
-    root = apt.interpreter_root(store, native, NATIVE.partition("/")[2], jobs, log)
+    native = python.runnable(store, python.of(actions[0]), jobs, log)
     found = [wheel for own in wheels.values() for wheel in own]
     for wheel in found:
         known = key(bytecode.document(wheel.digest, place, Digest(options["interpreter"])))
         (store.path / "actions" / f"{known.hex}.json").unlink(missing_ok=True)
     settle()
     began = time.monotonic()
-    bytecode.compiled(store, found, place, Digest(options["interpreter"]), root, jobs, log)
+    bytecode.compiled(store, found, place, Digest(options["interpreter"]), native, jobs, log)
     return time.monotonic() - began
 
 

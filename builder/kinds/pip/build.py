@@ -7,97 +7,113 @@ alone (wheel sizes), so a plan names the layers that a bump writes before anythi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import Any, cast
 
 from builder.action import Action, Result, Workshop
 from builder.digest import Digest, Json
-from builder.errors import StackbuildError
-from builder.kinds.apt import build as apt
-from builder.kinds.apt import interpreter
-from builder.kinds.pip import bytecode, environment, source_build
+from builder.interpreter import Interpreter
+from builder.kinds.oci import standing
+from builder.kinds.pip import bytecode, environment, override, preferred, source_build
+from builder.kinds.pip import python as pythons
+from builder.kinds.pip.inherit import KIND, inherited, requested
 from builder.kinds.pip.part import write_wheels
+from builder.kinds.pip.preferred import Preferred
 from builder.kinds.pip.wheel import Environment
 from builder.layer import codec
 from builder.lock import Pin
-from builder.platforms import NATIVE
+from builder.manifest.shape import request_name
 from builder.site import Site
 from builder.tree import NEWEST, partition
 
 VERSION = 2
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Layers:
+    """What all layers of one target share.
+
+    Attributes:
+        native: the interpreter for the machine that builds.
+        built: name → the action that builds its wheel, for sdists.
+        preferred: whose file it is where two packages bring one.
+    """
+
+    site: Site
+    place: Environment
+    native: Interpreter
+    built: Mapping[str, Action]
+    preferred: tuple[Preferred, ...]
+
+
 def plan(site: Site) -> tuple[Action, ...]:
-    """The environment's skeleton where the image declares it, then one action for each layer of wheels."""
-    asked = site.manifest.option(site.target, "python")
-    if not isinstance(asked, Mapping):
+    """The environment's skeleton where the image declares it, then one action for each layer of wheels.
+
+    What the image overrides of its ancestors is hidden below these layers. conda's prefix needs no skeleton.
+    """
+    home = pythons.home(site.manifest, site.target)
+    if home is None:
         return ()
-    python = interpreter.find(site.pins("apt"), str(site.target))
-    place = Environment(prefix=str(asked["prefix"]), python=python.short)
+    python = pythons.find(site.manifest, site.locks, site.target)
+    place = home.environment(python.short)
     actions = []
-    if "python" in site.image.asks:
+    if "python" in site.image.asks and place.virtual:
         actions.append(environment.plan(site, place, python))
-    lock = site.locks.read(site.target, "pip") if not site.manifest.ask(site.target, "pip") else site.lock("pip")
+    asked = requested(site.manifest, site.target)
+    lock = site.lock(KIND) if asked else site.locks.read(site.target, KIND)
     if lock is None or not lock.pins:
         return tuple(actions)
-    native = _native(site, python)
+    native = pythons.native(site.manifest, site.locks, site.target)
     build = site.locks.read(site.target, "pip-build")
-    built = {pin.name: source_build.plan(site, pin, build, native) for pin in lock.pins if source_build.is_sdist(pin)}
     pins = {pin.name: pin for pin in lock.pins}
+    known = pins.keys() | {pin.name for _, one in inherited(site.manifest, site.locks, site.target) for pin in one.pins}
+    if home.kind == "conda":  # By their own names too: these are what their files are told to belong to.
+        known |= {request_name(name) for name in site.pins("conda")}
+    layers = _Layers(
+        site=site,
+        place=place,
+        native=native,
+        built={
+            name: source_build.plan(site, pin, build, pythons.builder(site.manifest, site.locks, site.target))
+            for name, pin in pins.items()
+            if source_build.is_sdist(pin)
+        },
+        preferred=preferred.plan(site.manifest, site.target, place, known),
+    )
+    if hidden := override.plan(site):
+        actions.append(hidden)
     for part in partition([(pin.name, pin.size) for pin in lock.pins]):
-        actions.append(_layer(site, part.name, [pins[name] for name in part.members], place, native, built))
+        actions.append(_layer(layers, part.name, [pins[name] for name in part.members]))
     return tuple(actions)
 
 
-def _native(site: Site, python: interpreter.Interpreter) -> interpreter.Interpreter:
-    """The same CPython for the machine that builds: bytecode and pure wheels do not depend on the platform.
-
-    Raises:
-        StackbuildError: the manifest has no lock for this machine's platform, or another Python in it.
-    """
-    if site.target.platform == NATIVE:
-        return python
-    pins: dict[str, Pin] = {}
-    for one in site.manifest.lineage(replace(site.target, platform=NATIVE)):
-        lock = site.locks.read(one, "apt")
-        pins.update({pin.name: pin for pin in lock.pins} if lock else {})
-    native = interpreter.find(pins, f"{site.target.image} for {NATIVE}, on which {site.target} is built")
-    if native.version != python.version:
-        raise StackbuildError(
-            f"two Pythons: {site.target} has {python.version}, {NATIVE} has {native.version}",
-            next_step="stackbuild lock --upgrade-package python3",
-        )
-    return native
-
-
-def _layer(
-    site: Site,
-    name: str,
-    pins: list[Pin],
-    place: Environment,
-    native: interpreter.Interpreter,
-    built: Mapping[str, Action],
-) -> Action:
+def _layer(layers: _Layers, name: str, pins: list[Pin]) -> Action:
+    place, native, built = layers.place, layers.native, layers.built
+    foreign = standing.of(layers.site)
     options: dict[str, Json] = {
         "codec": codec(),
         "installer": source_build.library("installer"),
-        "interpreter": native.key,
-        "interpreter_pins": [pin.name for pin in native.pins],
+        "interpreter": native.key if native.portable else "",
+        **pythons.described(native),
         "mtime": NEWEST,
         "bytecode": bytecode.VERSION,
         "prefix": place.prefix,
         "python": place.python,
         "wheels": [[pin.name, pin.filename, pin.version] for pin in pins],
     }
+    if foreign is not None:
+        options["standing"] = foreign.around(place.prefix, inside=native.kind == "oci")
+    if concerned := preferred.concerned(layers.preferred, [pin.name for pin in pins]):
+        options["prefer"] = [list(one) for one in concerned]
     return Action(
         kind="pip",
         version=VERSION,
-        name=f"pip {name} of {site.target}",
+        name=f"pip {name} of {layers.site.target}",
         options={**options, "part": name},
         needs={f"wheel:{pin.name}": built[pin.name] for pin in pins if pin.name in built},
         sources={
             **{f"wheel:{pin.name}": pin for pin in pins if pin.name not in built},
-            **{f"python:{pin.name}": pin for pin in native.pins},
+            **pythons.sources(native),
         },
     )
 
@@ -110,10 +126,13 @@ def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -
     """
     if action.kind == "pip.environment":
         return environment.perform(action, workshop)
+    if action.kind == "pip.override":
+        return override.perform(action, results, workshop)
     if action.kind == "pip.sdist":
         return source_build.perform(action, workshop)
     options = cast(dict[str, Any], action.options)
-    place = Environment(prefix=options["prefix"], python=options["python"])
+    native = pythons.of(action)
+    place = Environment(prefix=options["prefix"], python=options["python"], virtual=native.kind == "apt")
     wheels = []
     for name, filename, _ in options["wheels"]:
         role = f"wheel:{name}"
@@ -123,13 +142,14 @@ def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -
             wheels.append(bytecode.Source(action.sources[role].digest, name, filename))
     for wheel in wheels:
         workshop.store.checked(workshop.store.source(wheel.digest))
-    native = interpreter.Interpreter(
-        version=options["python"], pins=tuple(action.sources[f"python:{name}"] for name in options["interpreter_pins"])
-    )
-    architecture = NATIVE.partition("/")[2]
-    root = apt.interpreter_root(workshop.store, native, architecture, workshop.jobs, workshop.log)
-    zips = bytecode.compiled(
-        workshop.store, wheels, place, Digest(options["interpreter"]), root, workshop.jobs, workshop.log
-    )
-    layer = workshop.heavy(write_wheels, workshop.store, f"pip/{options['part']}", wheels, place, zips).result()
+    zips: Mapping[str, Digest] = {}
+    if native.portable:
+        python = pythons.runnable(workshop.store, native, workshop.jobs, workshop.log)
+        zips = bytecode.compiled(
+            workshop.store, wheels, place, Digest(options["interpreter"]), python, workshop.jobs, workshop.log
+        )
+    settled = tuple(Preferred(*one) for one in options.get("prefer", ()))
+    name = f"pip/{options['part']}"
+    folders = options.get("standing", {})
+    layer = workshop.heavy(write_wheels, workshop.store, name, wheels, place, zips, settled, folders).result()
     return {"layers": [layer]}

@@ -130,6 +130,7 @@ class Workshop:
             request=request,
             constraints=(),
             inherited=(),
+            without=(),
             existing=self._question.existing_build,
             existing_build=None,
             sdists=frozenset(),

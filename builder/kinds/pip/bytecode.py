@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from builder.digest import Digest, Json, key
 from builder.errors import StackbuildError
+from builder.kinds.pip.python import Runnable
 from builder.kinds.pip.wheel import Environment, lay
 from builder.sandbox import ENVIRONMENT, Command, Root, run
 from builder.store import Store
@@ -34,6 +35,20 @@ class Source(NamedTuple):
     filename: str
 
 
+class Batch(NamedTuple):
+    """The sources of one package.
+
+    Attributes:
+        file: the file that holds them, by its name in a folder.
+        files: in the order of compiling: path in the image, offset, bytes as it lies there, bytes of the source,
+            method as in a zip: 0 or 8.
+    """
+
+    name: str
+    file: str
+    files: tuple[tuple[str, int, int, int, int], ...]
+
+
 def document(wheel: Digest, environment: Environment, interpreter: Digest) -> Json:
     """What a wheel's bytecode is made from; `interpreter` is the key of the interpreter's own packages."""
     return {
@@ -49,14 +64,15 @@ def compiled(
     wheels: Sequence[Source],
     environment: Environment,
     interpreter: Digest,
-    root: Path,
+    python: Runnable,
     jobs: int,
     log: Path,
 ) -> dict[str, Digest]:
     """The zips of these wheels' bytecode, compiling those that the store lacks in one sandbox.
 
     Args:
-        root: an unpacked root with the interpreter, read only.
+        interpreter: the key of the interpreter's own packages.
+        python: the interpreter, unpacked; read only.
 
     Returns:
         Package name → digest of its zip, which lies among the store's sources.
@@ -70,15 +86,18 @@ def compiled(
             found[wheel.name] = Digest(action["result"]["bytecode"])
         else:
             missing.append(wheel)
-    if missing:
-        with store.workspace() as workspace:
-            _compile(store, missing, environment, root, jobs, workspace, log)
-            for number, wheel in enumerate(missing):
-                digest = _gather(store, workspace / "out", str(number))
-                plan = document(wheel.digest, environment, interpreter)
-                store.put_action(keys[wheel.name], plan, {"bytecode": digest})
-                found[wheel.name] = digest
+    batches = [_batch(store, wheel, environment) for wheel in missing]
+    made = compile_batches(store, store.path / "sources/sha256", batches, python, jobs, log)
+    for wheel, digest in zip(missing, made, strict=True):
+        store.put_action(keys[wheel.name], document(wheel.digest, environment, interpreter), {"bytecode": digest})
+        found[wheel.name] = digest
     return found
+
+
+def _batch(store: Store, wheel: Source, environment: Environment) -> Batch:
+    laid = lay(store.source(wheel.digest), wheel.name, wheel.filename, environment, {})
+    files = tuple((path, one.offset, one.packed, one.size, one.method) for path, one in laid.sources)
+    return Batch(wheel.name, wheel.digest.hex, files)
 
 
 def members(store: Store, digest: Digest) -> dict[str, Member]:
@@ -94,51 +113,54 @@ def members(store: Store, digest: Digest) -> dict[str, Member]:
     return found
 
 
-def _compile(
-    store: Store, wheels: Sequence[Source], environment: Environment, root: Path, jobs: int, workspace: Path, log: Path
-) -> None:
+def compile_batches(
+    store: Store, folder: Path, batches: Sequence[Batch], python: Runnable, jobs: int, log: Path
+) -> list[Digest]:
+    """The zips of these packages' bytecode among the store's sources, in the same order; one sandbox for all.
+
+    Args:
+        folder: where the batches' files are.
+
+    Raises:
+        StackbuildError: a source is not there as it should be, or the interpreter does not run.
+    """
+    if not batches:
+        return []
     order = {
         "out": "/run/stackbuild/out",
         "mtime": NEWEST,
         "jobs": jobs,
         "wheels": [
-            {
-                "name": str(number),
-                "archive": f"/run/stackbuild/sources/{wheel.digest.hex}",
-                "files": [
-                    (path, content.offset, content.packed, content.size, content.method)
-                    for path, content in lay(
-                        store.source(wheel.digest), wheel.name, wheel.filename, environment, {}
-                    ).sources
-                ],
-            }
-            for number, wheel in enumerate(wheels)
+            {"name": str(number), "archive": f"/run/stackbuild/sources/{batch.file}", "files": batch.files}
+            for number, batch in enumerate(batches)
         ],
     }
-    for name in ("out", "mount"):
-        (workspace / name).mkdir()
-    (workspace / "order.json").write_text(json.dumps(order))
-    command = Command(
-        argv=(
-            f"/usr/bin/python{environment.python}",
-            "-I",
-            "-S",
-            "-B",
-            "/run/stackbuild/compile.py",
-            "/run/stackbuild/order.json",
-        ),
-        env={**ENVIRONMENT, "PYTHONHASHSEED": "0"},
-        binds=(
-            (str(_PROGRAM), "run/stackbuild/compile.py", True),
-            (str(workspace / "order.json"), "run/stackbuild/order.json", True),
-            (str(store.path / "sources/sha256"), "run/stackbuild/sources", True),
-            (str(workspace / "out"), "run/stackbuild/out", False),
-        ),
-    )
-    code = run(Root(workspace=workspace / "mount", lowers=(root,)), command, log=log)
-    if code:
-        names = ", ".join(wheel.name for wheel in wheels[:5])
-        raise StackbuildError(f"compiling bytecode failed: {names} (exit {code})", where=f"log: {log}")
+    with store.workspace() as workspace:
+        for name in ("out", "mount"):
+            (workspace / name).mkdir()
+        (workspace / "order.json").write_text(json.dumps(order))
+        command = Command(
+            argv=(
+                python.executable,
+                "-I",
+                "-S",
+                "-B",
+                "/run/stackbuild/compile.py",
+                "/run/stackbuild/order.json",
+            ),
+            env={**ENVIRONMENT, "PYTHONHASHSEED": "0"},
+            binds=(
+                (str(_PROGRAM), "run/stackbuild/compile.py", True),
+                (str(workspace / "order.json"), "run/stackbuild/order.json", True),
+                (str(folder), "run/stackbuild/sources", True),
+                (str(workspace / "out"), "run/stackbuild/out", False),
+            ),
+        )
+        code = run(Root(workspace=workspace / "mount", lowers=python.lowers), command, log=log)
+        if code:
+            names = ", ".join(batch.name for batch in batches[:5])
+            raise StackbuildError(f"compiling bytecode failed: {names} (exit {code})", where=f"log: {log}")
+        return [_gather(store, workspace / "out", str(number)) for number in range(len(batches))]
 
 
 def _gather(store: Store, out: Path, name: str) -> Digest:

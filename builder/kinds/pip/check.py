@@ -33,6 +33,7 @@ def problems(
     path: str,
     *,
     constraints: Sequence[str] = (),
+    without: Sequence[str] = (),
 ) -> list[StackbuildError]:
     """What is wrong with a lock, in the order of its lines; empty if it is a solution of the request.
 
@@ -40,13 +41,18 @@ def problems(
         request: as the manifest says it, normalised or not.
         path: the lock's file, for messages.
         constraints: limits of the manifest that request nothing.
+        without: names that the manifest leaves out.
     """
-    found = list(_unreadable(lock, path)) or list(_stale(lock, request, constraints, path))
+    found = list(_unreadable(lock, path)) or [
+        *_stale(lock, request, constraints, path),
+        *_left_out(lock, without, path),
+    ]
     if found:
         return found
     pinned = {pin.name: (image, pin) for image, one in inherited for pin in one.pins}
     found += _repeated(lock, pinned, path)
     found += _unmet(lock, pinned, path)
+    found += _broken(lock, inherited, path)
     found += _unasked(lock, pinned, path)
     found += _misfit(lock, path)
     return found
@@ -112,14 +118,35 @@ def _stale(lock: PipLock, request: Sequence[str], constraints: Sequence[str], pa
             )
 
 
+def _left_out(lock: PipLock, without: Sequence[str], path: str) -> Iterator[StackbuildError]:
+    for name in sorted(set(without).symmetric_difference(lock.without)):
+        yield StackbuildError(
+            f"lock is stale: {path}",
+            where=f"{path}:1",
+            expected=f"stacks.toml leaves out {name}"
+            if name in without
+            else f"{name}, which stacks.toml no longer leaves out",
+            got="the lock was made with it" if name in without else "the lock was made without it",
+            next_step="stackbuild lock",
+        )
+    for pin in lock.pins:
+        if pin.name in without:
+            yield StackbuildError(
+                f"lock holds what stacks.toml leaves out: {pin.name}",
+                where=f"{path}:{pin_line(lock, pin.name)}",
+                next_step="stackbuild lock",
+            )
+
+
 def _repeated(lock: PipLock, pinned: Mapping[str, tuple[str, Pin]], path: str) -> Iterator[StackbuildError]:
     for pin in lock.pins:
         if pin.name not in pinned:
             continue
         image, other = pinned[pin.name]
         verb = "repeat" if (pin.version, pin.digest) == (other.version, other.digest) else "move"
+        what = f"pip may not {verb} what conda brings" if other.kind == "conda" else f"child may not {verb} its parent"
         yield StackbuildError(
-            f"child may not {verb} its parent: {pin.name}",
+            f"{what}: {pin.name}",
             where=f"{path}:{pin_line(lock, pin.name)}",
             expected=f"{pin.name}=={other.version} from {image} alone ({other.filename})",
             got=f"{pin.name}=={pin.version} ({pin.filename})",
@@ -139,9 +166,25 @@ def _unmet(lock: PipLock, pinned: Mapping[str, tuple[str, Pin]], path: str) -> I
                     yield _unmet_error(have, active, f"stacks.toml {kind} it", path, request_line(lock, item))
     for pin in lock.pins:
         for key, value in pin.fields:
-            if key == "requires" and not _met(have, value):
+            if key == "requires" and not _met(have, value) and requirement.name(value) not in lock.without:
                 asks = f"{pin.name}=={pin.version} requires it"
                 yield _unmet_error(have, value, asks, path, pin_line(lock, pin.name))
+
+
+def _broken(lock: PipLock, inherited: Inherited, path: str) -> Iterator[StackbuildError]:
+    """What an ancestor's pin requires of a name that is pinned anew here, as an override allows."""
+    own = {pin.name: pin for pin in lock.pins}
+    for image, other in inherited:
+        for pin in other.pins:
+            for key, value in pin.fields:
+                one = own.get(requirement.name(value)) if key == "requires" else None
+                if one is not None and not requirement.satisfies(one.version, value):
+                    yield StackbuildError(
+                        f"an override breaks its parent: {pin.name}=={pin.version} of {image} requires {value}",
+                        where=f"{path}:{pin_line(lock, one.name)}",
+                        got=f"{one.name}=={one.version}",
+                        next_step=f"override {pin.name} too, or take another version of {one.name}",
+                    )
 
 
 def _met(have: Mapping[str, str], item: str) -> bool:

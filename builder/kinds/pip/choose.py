@@ -15,7 +15,7 @@ from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import Version
 
-from builder.errors import StackbuildError
+from builder.cells import CellError
 from builder.kinds.pip.page import IndexFile, released
 from builder.kinds.pip.target import tags
 
@@ -27,12 +27,19 @@ class Fitting:
     Attributes:
         python: with patch version; platform: `linux/amd64`; glibc: `2.36`.
         cutoff: files uploaded at this time or later are not seen, nor are those whose index does not say.
+        cell: the target in words, for messages.
     """
 
     python: str
     platform: str
     glibc: str
     cutoff: datetime | None = None
+    cell: str = ""
+
+    @property
+    def needs(self) -> str:
+        """What fits, in words."""
+        return f"CPython {self.python}, {self.platform}, glibc {self.glibc}"
 
 
 def choose(name: str, version: str, files: Sequence[IndexFile], fitting: Fitting, *, sdist: bool = False) -> IndexFile:
@@ -42,7 +49,7 @@ def choose(name: str, version: str, files: Sequence[IndexFile], fitting: Fitting
         sdist: a source archive will do where no wheel fits.
 
     Raises:
-        StackbuildError: no file fits; it names those that are there.
+        CellError: no file fits; it names those that are there.
     """
     wanted = Version(version)
     there = [file for file in files if released(file.name, name) == wanted]
@@ -54,11 +61,13 @@ def choose(name: str, version: str, files: Sequence[IndexFile], fitting: Fitting
     if sdist and archives:
         # A .tar.gz is what PEP 625 allows; a .zip beside it is from older days.
         return min(archives, key=lambda file: (file.yanked, not file.name.endswith(".tar.gz"), file.name))
-    found = sorted({tag.platform for file in seen if file.is_wheel for tag in wheel_tags(file)})
-    raise StackbuildError(
-        f"no wheel: {name}=={version}, {fitting.platform}, CPython {fitting.python}, glibc {fitting.glibc}",
+    found = sorted({str(tag) for file in seen if file.is_wheel for tag in wheel_tags(file)})
+    raise CellError(
+        f"no wheel for {name}=={version}",
+        cell=fitting.cell,
+        needs=fitting.needs,
         got=(
-            f"wheels for {', '.join(found)} only"
+            f"wheels for {shortened(found)}"
             if found
             else "a source archive only"
             if archives
@@ -67,11 +76,22 @@ def choose(name: str, version: str, files: Sequence[IndexFile], fitting: Fitting
             else "no file of that version"
         ),
         next_step=(
-            f'add "{name}" to sdists, so that it is built in the sandbox'
-            if archives
-            else f"take another version of {name}, or leave it out for {fitting.platform}"
+            f'add "{name}" to sdists, so that it is built in the sandbox' if archives else elsewhere(name, fitting)
         ),
     )
+
+
+def elsewhere(name: str, fitting: Fitting) -> str:
+    """What to do about a package that has no file for a platform."""
+    return (
+        f"take another version of {name}, or narrow `platforms` of the image or its variant, "
+        f"so that {fitting.platform} is left out"
+    )
+
+
+def shortened(tags: Sequence[str]) -> str:
+    """Tags in a line: the first few, and how many more."""
+    return ", ".join(tags[:8]) + (f" and {len(tags) - 8} more" if len(tags) > 8 else "")
 
 
 def visible(file: IndexFile, fitting: Fitting) -> bool:

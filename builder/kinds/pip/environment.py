@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from builder.action import Action, Result, Workshop
 from builder.digest import Json
-from builder.kinds.apt.interpreter import Interpreter
+from builder.interpreter import Interpreter
 from builder.kinds.pip.part import in_prefix
 from builder.kinds.pip.wheel import FILE_MODE, Environment
 from builder.layer import codec

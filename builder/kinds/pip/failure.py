@@ -10,14 +10,19 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from builder.errors import Problems, StackbuildError, Unreachable
+from builder.cells import CellError
+from builder.errors import Problems, StackbuildError, Unreachable, raise_all
 from builder.kinds.pip import requirement
 from builder.kinds.pip.check import DIRECT
-from builder.kinds.pip.choose import visible, wheel_tags
+from builder.kinds.pip.choose import elsewhere, shortened, visible, wheel_tags
 from builder.kinds.pip.index import Indexes
 from builder.kinds.pip.page import released
 from builder.kinds.pip.question import Attempt, NoSolution, PipQuestion, Solution
 from builder.kinds.pip.target import environment
+from builder.lock import Pin
+
+CONDA = "conda"
+"""The kind of pins that pip shares an environment with."""
 
 Again = Callable[[Attempt], Solution]
 """Runs the resolver; raises NoSolution."""
@@ -35,6 +40,17 @@ def explain(error: NoSolution, attempt: Attempt, again: Again, requires: Require
         return unfit
     if question.exclude_newer is not None and (hidden := _hidden(error, attempt, again, indexes)):
         return hidden
+    return _beside_pins(error, question)
+
+
+def _beside_pins(error: NoSolution, question: PipQuestion) -> NoSolution:
+    """The resolver's own words, and where the pins that they are about come from."""
+    named = set(re.findall(r"[A-Za-z0-9][A-Za-z0-9._-]*", "\n".join(error.explanation)))
+    error.where = "\n".join(
+        f"{name}=={pin.version} is pinned by {image}"
+        for name, (image, pin) in sorted(question.pinned.items())
+        if name in {re.split("[=<>!~]", word)[0] for word in named}
+    )
     return error
 
 
@@ -49,16 +65,39 @@ def direct_conflicts(question: PipQuestion) -> None:
     for item in requirement.active((*question.request, *question.constraints), values):
         image, pin = question.pinned.get(requirement.name(item), ("", None))
         if pin is not None and not requirement.satisfies(pin.version, item):
-            problems.append(_conflict(question, image, pin.version, item, DIRECT))
-    if problems:
-        raise Problems(problems)
+            problems.append(_conflict(question, image, pin, item, DIRECT))
+        elif pin is not None and pin.name in question.foreign and "[" in item:
+            problems.append(_no_extras(image, pin, item))
+    for name in sorted({requirement.name(item) for item in question.request}.intersection(question.without)):
+        problems.append(
+            StackbuildError(
+                f"asked for and left out: {name}",
+                where=question.image,
+                next_step="remove it from pip, or from without",
+            )
+        )
+    raise_all(problems)
 
 
-def _conflict(question: PipQuestion, image: str, pinned: str, item: str, who: str) -> StackbuildError:
-    name = requirement.name(item)
+def _no_extras(image: str, pin: Pin, item: str) -> StackbuildError:
+    return StackbuildError(
+        f"extras of what pip did not bring: {item}",
+        where=f"{pin.name}=={pin.version} is pinned by {image}",
+        next_step=f"ask for what the extra would bring, each by its own name, instead of {item}",
+    )
+
+
+def _conflict(question: PipQuestion, image: str, pin: Pin, item: str, who: str) -> StackbuildError:
+    name, pinned = pin.name, pin.version
     child = question.image or "the child"
     because = f"{DIRECT} requests {item}" if who == DIRECT else f"because {who} requires {item}"
     lower = item if who == DIRECT else who.partition("==")[0]
+    if pin.kind == CONDA:
+        return StackbuildError(
+            f"pip may not move what conda brings: {child} needs {item}, {image} pins {pinned}",
+            where=f"{because}; {name}=={pinned} is {pin.filename} in the lock of {image} for {question.platform}",
+            next_step=f"lower {lower}, or ask {image} for a {name} that fits {item} and: stackbuild lock",
+        )
     return StackbuildError(
         f"child may not move its parent: {child} needs {item}, {image} pins {pinned}",
         where=f"{because}; {name}=={pinned} is pinned in the lock of {image} for {question.platform}",
@@ -78,12 +117,13 @@ def _moved_parent(attempt: Attempt, again: Again, requires: Requires) -> Stackbu
     for name, version, item in asked:
         image, pin = pinned.get(requirement.name(item), ("", None))
         if pin is not None and not requirement.satisfies(pin.version, item):
-            problems.append(_conflict(attempt.question, image, pin.version, item, f"{name}=={version}"))
+            problems.append(_conflict(attempt.question, image, pin, item, f"{name}=={version}"))
     return Problems(problems) if problems else None
 
 
 _NO_WHEEL = re.compile(
-    r"([\w.-]+?)((?:[=<>~!]=?[\w.+!*]+(?:,[=<>~!]=?[\w.+!*]+)*)?) has no (?:usable wheels|wheels with a matching)"
+    r"([\w.-]+?)((?:[=<>~!]=?[\w.+!*]+(?:,[=<>~!]=?[\w.+!*]+)*)?) "
+    r"ha(?:s|ve) no (?:usable wheels|wheels with a matching)"
 )
 
 
@@ -105,25 +145,23 @@ def _no_wheel(error: NoSolution, question: PipQuestion, indexes: Indexes) -> Sta
     if not seen and pythons:
         got, step = f"it wants Python {' or '.join(pythons)}", "take another version of it"
     elif any(not file.is_wheel for file in seen):
-        got = f"a source archive, and wheels for {_shortened(offered)}" if offered else "source archives only"
+        got = f"a source archive, and wheels for {shortened(offered)}" if offered else "source archives only"
         step = f'add "{name}" to sdists, so that it is built in the sandbox, or take another version of it'
     else:
-        got = f"wheels for {_shortened(offered)}"
-        step = f"take another version of it, or leave it out for {question.platform}"
-    return StackbuildError(
-        f"no wheel: {name}{versions}, {question.platform}, CPython {question.python}, glibc {question.glibc}",
+        got = f"wheels for {shortened(offered)}"
+        step = elsewhere(name, fitting)
+    return CellError(
+        f"no wheel for {name}{versions}",
+        cell=fitting.cell,
+        needs=fitting.needs,
         where="\n".join(line for line in error.explanation if not line.startswith(_HINTS)),
         got=got,
-        next_step=step + ": stackbuild lock",
+        next_step=step,
     )
 
 
 _HINTS = ("Wheels are ", "You require CPython", "You're on ")
 """How uv's hints about wheels begin; the index tells the same for all tags at once."""
-
-
-def _shortened(tags: Sequence[str]) -> str:
-    return ", ".join(tags[:12]) + (f" and {len(tags) - 12} more" if len(tags) > 12 else "")
 
 
 def _hidden(error: NoSolution, attempt: Attempt, again: Again, indexes: Indexes) -> StackbuildError | None:

@@ -9,6 +9,8 @@
     # request: jupyterlab==4.5.7
     #
     # constraint: tornado<7
+    #
+    # without: nvidia-nccl-cu12               (left out though something requires it; stacks.toml says why)
 
     anyio==4.9.0 \\
         --hash=sha256:…
@@ -40,6 +42,7 @@ from builder.lock import Lock, Pin
 FORMAT = "1"
 _WRITTEN = "# written by `stackbuild lock`; edit stacks.toml instead"
 _TARGET = ("python", "platform", "glibc")
+_LISTED = ("request", "constraint", "without")
 _PIN = re.compile(r"([a-z0-9]+(?:-[a-z0-9]+)*)==([A-Za-z0-9][A-Za-z0-9.!+_-]*) \\")
 _HASH = re.compile(r"    --hash=(\S*)")
 _FILE = re.compile(r"    # file: ([A-Za-z0-9][A-Za-z0-9.!+_-]*) ([0-9]+)")
@@ -53,6 +56,7 @@ class PipLock(Lock):
 
     Attributes:
         constraints: limits on versions that request nothing, normalised and sorted.
+        without: names that are left out though something requires them, sorted.
         python: the target's CPython with its patch version.
         platform: `linux/amd64`.
         glibc: the target's, `2.36`: wheels built for a newer one do not load there.
@@ -62,6 +66,7 @@ class PipLock(Lock):
     platform: str
     glibc: str
     constraints: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
 
 
 def dumps(lock: PipLock) -> str:
@@ -72,7 +77,7 @@ def dumps(lock: PipLock) -> str:
     """
     lines = [f"# stackbuild-lock: {FORMAT}", _WRITTEN]
     lines += [f"# {key}: {getattr(lock, key)}" for key in _TARGET]
-    for key, items in (("request", lock.request), ("constraint", lock.constraints)):
+    for key, items in _listed(lock):
         for item in items:
             lines += ["#", f"# {key}: {item}"]
     for pin in lock.pins:
@@ -80,6 +85,11 @@ def dumps(lock: PipLock) -> str:
     if any(ord(character) < 32 for line in lines for character in line):
         raise StackbuildError("a lock's value holds a control character", next_step="relock; report the package")
     return "\n".join(lines) + "\n"
+
+
+def _listed(lock: PipLock) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """What the header holds many of, in its order."""
+    return ("request", lock.request), ("constraint", lock.constraints), ("without", lock.without)
 
 
 def _pin_lines(pin: Pin) -> Iterator[str]:
@@ -96,7 +106,7 @@ def _pin_lines(pin: Pin) -> Iterator[str]:
 
 def pin_line(lock: PipLock, name: str) -> int:
     """The line, counted from 1, of a pin in the lock's text; 1 where the lock has no such pin."""
-    line = 1 + len(_TARGET) + 1 + 2 * (len(lock.request) + len(lock.constraints)) + 2
+    line = 1 + len(_TARGET) + 1 + 2 * sum(len(items) for _, items in _listed(lock)) + 2
     for pin in lock.pins:
         if pin.name == name:
             return line
@@ -145,6 +155,7 @@ def loads(text: str, path: str) -> PipLock:
     lock = PipLock(
         request=head["request"],
         constraints=head["constraint"],
+        without=head["without"],
         pins=tuple(pins),
         **{key: head[key][0] for key in _TARGET},
     )
@@ -177,7 +188,7 @@ class _Wrong(Protocol):
 
 
 def _head(lines: Sequence[str], wrong: _Wrong) -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = dict.fromkeys((*_TARGET, "request", "constraint"), ())
+    found: dict[str, tuple[str, ...]] = dict.fromkeys((*_TARGET, *_LISTED), ())
     for number, line in enumerate(lines, 1):
         key, colon, value = line.removeprefix("# ").partition(": ")
         if number == 1 or line in ("#", _WRITTEN):
@@ -192,7 +203,7 @@ def _head(lines: Sequence[str], wrong: _Wrong) -> dict[str, tuple[str, ...]]:
         if not found[key]:
             wrong(1, f"the header does not name its {key}")
             found[key] = ("",)
-    for key in ("request", "constraint"):
+    for key in _LISTED:
         if list(found[key]) != sorted(set(found[key])):
             wrong(1, f"the {key}s in the header are not sorted, or one is there twice")
     return found

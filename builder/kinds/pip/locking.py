@@ -2,52 +2,62 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import cast
 
 from builder.digest import Digest
-from builder.errors import StackbuildError
-from builder.kinds.apt import interpreter
+from builder.errors import StackbuildError, raise_all
 from builder.kinds.apt.locking import missing, unwanted
 from builder.kinds.pip import check as checks
-from builder.kinds.pip import source_build
+from builder.kinds.pip import collide, python, vendor
+from builder.kinds.pip.index import Indexes
+from builder.kinds.pip.inherit import KIND, inherited, requested
 from builder.kinds.pip.lockfile import PipLock, dumps
 from builder.kinds.pip.question import PipQuestion
 from builder.kinds.pip.resolve import resolve
 from builder.kinds.pip.sdist import BuiltWheel, SdistQuestion
+from builder.kinds.pip.waivers import preferences, without
 from builder.lock import Lock, Pin
-from builder.locking import Making, inherited_locks, relative
+from builder.locking import Making, relative
 from builder.locks import Locks
 from builder.manifest.model import Manifest, Target
-from builder.platforms import NATIVE
+from builder.manifest.shape import request_name
+from builder.user_config import environment
 
-KIND, BUILD = "pip", "pip-build"
-
-
-def prepare(making: Making) -> None:
-    """Nothing is shared but what the index itself caches."""
+BUILD = "pip-build"
 
 
-def make(making: Making, target: Target, _: object) -> dict[str, tuple[Lock, str]]:
+def prepare(making: Making) -> Indexes:
+    """What all targets of one run share: each page of an index is asked for once."""
+    return Indexes(making.client, making.manifest.indexes, environment(os.environ))
+
+
+def make(making: Making, target: Target, indexes: Indexes) -> dict[str, tuple[Lock, str]]:
     """The target's pip lock with its text, and that of its sdists' build requirements.
 
     Raises:
-        StackbuildError: no solution, a conflict with an ancestor, no wheel for the target.
+        StackbuildError: no solution, a conflict with an ancestor or with conda, no wheel for the target, two packages
+            that bring one file.
     """
     manifest, locks = making.manifest, making.locks
-    request = manifest.ask(target, "pip")
+    request = requested(manifest, target)
     if not request:
         return {}
-    python, glibc = running(manifest, locks, target)
+    old = locks.read(target, KIND)
     question = PipQuestion(
         request=request,
-        python=python,
+        python=python.find(manifest, locks, target).version,
         platform=target.platform,
-        glibc=glibc,
+        glibc=python.glibc(manifest, locks, target),
         image=target.image,
-        inherited=inherited_locks(manifest, locks, target, KIND),
-        existing=locks.read(target, KIND),
+        cell=str(target),
+        inherited=inherited(manifest, locks, target),
+        without=without(manifest, target),
+        constraints=manifest.ask(target, "constraints"),
+        existing=_standing(making, old),
         existing_build=locks.read(target, BUILD),
         upgrade=making.upgrade,
         upgrade_all=not making.keep,
@@ -59,17 +69,43 @@ def make(making: Making, target: Target, _: object) -> dict[str, tuple[Lock, str
         resolver=manifest.project.resolver,
     )
     lock, build = resolve(
-        question, making.client, making.store, build_wheel=lambda asked: _build_wheel(making, target, asked)
+        question,
+        making.client,
+        making.store,
+        build_wheel=lambda asked: _build_wheel(making, target, asked),
+        environ=environment(os.environ),
+        indexes=indexes,
     )
+    raise_all(list(vendor.problems(manifest, target, lock, question.inherited)))
+    if lock != old:  # What has not moved was built, or will be.
+        raise_all(list(_collisions(making, target, lock, question)))
     found: dict[str, tuple[Lock, str]] = {KIND: (lock, dumps(lock))}
     if build is not None:
         found[BUILD] = (build, dumps(build))
     return found
 
 
+def _standing(making: Making, old: Lock | None) -> Lock | None:
+    """The lock so far, with `--refresh-missing` without the pins whose file no source has any more."""
+    if old is None or not making.refresh_missing:
+        return old
+    gone = making.vanished(old)
+    return replace(old, pins=tuple(pin for pin in old.pins if pin.name not in gone))
+
+
+def _collisions(making: Making, target: Target, lock: Lock, question: PipQuestion) -> Iterator[StackbuildError]:
+    where = python.home(making.manifest, target)
+    assert where is not None
+    site = where.environment(".".join(question.python.split(".")[:2])).site
+    above = [pin for _, one in question.inherited for pin in one.pins]
+    return collide.problems(
+        making.store, lock.pins, above, preferences(making.manifest, target), site, where=str(target)
+    )
+
+
 def check(manifest: Manifest, target: Target, locks: Locks) -> list[StackbuildError]:
     """What keeps the target's lock from answering the manifest."""
-    request = manifest.ask(target, "pip")
+    request = requested(manifest, target)
     lock = locks.read(target, KIND)
     if not request:
         return [unwanted(manifest, target, locks, KIND)] if lock is not None else []
@@ -77,43 +113,55 @@ def check(manifest: Manifest, target: Target, locks: Locks) -> list[StackbuildEr
         return [missing(manifest, target, locks, KIND)]
     path = relative(manifest, locks.path(target, KIND))
     lock = cast(PipLock, lock)
-    found = checks.problems(lock, inherited_locks(manifest, locks, target, KIND), request, path)
+    above = inherited(manifest, locks, target)
+    limits = {"constraints": manifest.ask(target, "constraints"), "without": without(manifest, target)}
+    found = checks.problems(lock, above, request, path, **limits)
     if not found:
-        python, glibc = running(manifest, locks, target)
-        found = checks.moved(lock, path, python=python, platform=target.platform, glibc=glibc)
-    if any(source_build.is_sdist(pin) for pin in lock.pins) and locks.read(target, BUILD) is None:
+        version, glibc = python.find(manifest, locks, target).version, python.glibc(manifest, locks, target)
+        found = checks.moved(lock, path, python=version, platform=target.platform, glibc=glibc)
+        found += vendor.problems(manifest, target, lock, above)
+    if any(not pin.filename.endswith(".whl") for pin in lock.pins) and locks.read(target, BUILD) is None:
         found.append(missing(manifest, target, locks, BUILD))
     return found
 
 
-def running(manifest: Manifest, locks: Locks, target: Target) -> tuple[str, str]:
-    """The exact Python of the target and its glibc, as its apt locks pin them: (`3.11.2`, `2.36`)."""
-    pins: dict[str, Pin] = {}
-    for _, lock in (*inherited_locks(manifest, locks, target, "apt"), ("", locks.read(target, "apt"))):
-        pins.update({pin.name: pin for pin in lock.pins} if lock else {})
-    python = interpreter.find(pins, str(target)).version
-    match = re.match(r"\d+\.\d+", pins["libc6"].version) if "libc6" in pins else None
-    if match is None:
-        raise StackbuildError(f"no glibc for pip: {target}", expected="libc6 among its apt pins")
-    return python, match[0]
-
-
 def _sources(manifest: Manifest, target: Target) -> Mapping[str, str]:
-    """Name → the index that the table which requests it names, for those that name one."""
-    image = manifest.images[target.image]
-    found: dict[str, str] = {}
-    tables = [(manifest.sets[name].asks, manifest.sets[name].on) for name in image.use]
-    for asks, on in (*tables, (image.asks, image.on)):
-        merged = {**asks, **on.get(target.variant, {})}
-        if index := merged.get("index"):
-            requests = (*cast(Sequence[str], asks.get("pip", ())), *cast(Sequence[str], merged.get("pip", ())))
-            found.update({re.split(r"[^A-Za-z0-9._-]", one, maxsplit=1)[0]: str(index) for one in requests})
-    return found
+    """Name (PEP 503) → the index that it comes from, for those that anything is said about.
+
+    A table's `index` is about the requests beside it, and those of its `on`; one in `on` with no requests beside it is
+    about the table's. What `on` says counts before the variant's `indexes`, and these before what is said in general.
+    """
+    said: dict[str, str] = {}
+    special: dict[str, str] = {}
+    beside: tuple[str, ...] = ()
+    index = ""
+    for path, asked in manifest.asking(target):
+        names = tuple(request_name(one) for one in cast(Sequence[str], asked.get("pip", ())))
+        own = str(asked.get("index", ""))
+        if ".on." not in path:
+            beside, index = names, own
+        if own or index:
+            where = special if own and ".on." in path else said
+            where.update(dict.fromkeys(names or beside, own or index))
+    variant = {request_name(name): one for name, one in manifest.variants[target.variant].indexes.items()}
+    return {**said, **variant, **special}
 
 
 def _build_wheel(making: Making, target: Target, asked: SdistQuestion) -> BuiltWheel:
-    """Build an sdist's wheel in the sandbox, for its metadata."""
-    native = native_interpreter(making.manifest, making.locks, target)
+    """Build an sdist's wheel in the sandbox, for its metadata.
+
+    Raises:
+        StackbuildError: this system has no sandbox.
+    """
+    if not sys.platform.startswith("linux"):
+        raise StackbuildError(
+            f"{asked.name}=={asked.version} has no wheel for {target}, and this system has no sandbox to build one",
+            expected="Linux, for images with sdists only",
+            next_step=f"run on Linux: stackbuild lock {target.image}",
+        )
+    from builder.kinds.pip import source_build  # Whoever locks without sdists needs no sandbox.
+
+    native = python.builder(making.manifest, making.locks, target)
     build = asked.requirements.pins
     making.fetch((*native.pins, *build))
     pin = Pin(
@@ -130,12 +178,3 @@ def _build_wheel(making: Making, target: Target, asked: SdistQuestion) -> BuiltW
     result = source_build.build(making.store, pin, requirements, native, jobs=making.jobs, log=log)
     wheel = making.store.source(Digest(result["wheel"])) if result["wheel"] else None
     return BuiltWheel(path=wheel, filename=result["filename"], requires=tuple(result["requires"]))
-
-
-def native_interpreter(manifest: Manifest, locks: Locks, target: Target) -> interpreter.Interpreter:
-    """The image's CPython for the machine that builds."""
-    pins: dict[str, Pin] = {}
-    own = Target(target.image, target.variant, NATIVE)
-    for _, lock in (*inherited_locks(manifest, locks, own, "apt"), ("", locks.read(own, "apt"))):
-        pins.update({pin.name: pin for pin in lock.pins} if lock else {})
-    return interpreter.find(pins, f"{target.image} for {NATIVE}, on which {target} is built")

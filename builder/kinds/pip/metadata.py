@@ -1,6 +1,6 @@
 """METADATA of a wheel that is still on its index, with as few bytes as possible.
 
-    1. the store: METADATA was read before            metadata/<hex of the wheel's digest>
+    1. the store: METADATA was read before            metadata/wheel-<hex of its digest>: the wheel's size, the text
     2. the sidecar `<url>.metadata`                   where the index offers it (PEP 658); its digest is checked
     3. the zip's directory and one member by ranges   64 KiB from the end hold both, for most wheels
     4. the whole wheel                                where the server does no ranges; it stays in the store
@@ -17,68 +17,16 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from email.parser import HeaderParser
-from typing import Protocol
 
 from builder.digest import Digest
 from builder.errors import HostileInput, Unreachable
 from builder.kinds.pip.page import IndexFile
 from builder.net import Client, redact
+from builder.remote import RemoteFile
 from builder.store import Store
 
-_AHEAD = 64 << 10
 _LIMIT = 16 << 20
-"""Bytes: no METADATA, and no zip directory, is longer than that."""
-
-
-class Ranged(Protocol):
-    """What `RemoteFile` needs of a client."""
-
-    def range(self, url: str, start: int, end: int | None = None) -> tuple[bytes, int]: ...
-
-
-class RemoteFile(io.RawIOBase):
-    """A seekable file over HTTP ranges, read in pieces of 64 KiB at least; its end is read first.
-
-    Raises:
-        Unreachable: the server does no ranges.
-    """
-
-    def __init__(self, client: Ranged, url: str) -> None:
-        super().__init__()
-        self._client = client
-        self._url = url
-        tail, self.size = client.range(url, -_AHEAD)
-        self._pieces = [(self.size - len(tail), tail)]
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = max(0, offset + (0, self._at, self.size)[whence])
-        return self._at
-
-    def read(self, size: int = -1, /) -> bytes:
-        end = self.size if size < 0 else min(self.size, self._at + size)
-        if end - self._at > _LIMIT:
-            raise HostileInput(f"zip wants {end - self._at} bytes at once: {redact(self._url)}")
-        data = self._between(self._at, end) if end > self._at else b""
-        self._at += len(data)
-        return data
-
-    def _between(self, start: int, end: int) -> bytes:
-        for first, piece in self._pieces:
-            if first <= start and end <= first + len(piece):
-                return piece[start - first : end - first]
-        piece, _ = self._client.range(self._url, start, min(self.size, max(end, start + _AHEAD)))
-        self._pieces.append((start, piece))
-        return piece[: end - start]
+"""Bytes: no METADATA is longer than that."""
 
 
 def read(file: IndexFile, digest: Digest, client: Client, store: Store) -> tuple[str, int]:
@@ -91,16 +39,28 @@ def read(file: IndexFile, digest: Digest, client: Client, store: Store) -> tuple
         Unreachable: the file cannot be had.
         HostileInput: the wheel is none, or its METADATA is not where PEP 427 says.
     """
-    cached = store.path / "metadata" / digest.hex
-    if cached.exists():
-        return cached.read_text("utf-8"), client.size(file.url) if file.size is None else file.size
+    if (found := known(digest, store)) is not None:
+        return found
     text, size = _sidecar(file, client), file.size
     if text is None:
         text, size = _from_zip(file, digest, client, store)
     elif size is None:
         size = client.size(file.url)
-    store.write(f"metadata/{digest.hex}", text.encode("utf-8"))
+    store.write(_place(digest), f"{size}\n{text}".encode())
     return text, size
+
+
+def known(digest: Digest, store: Store) -> tuple[str, int] | None:
+    """What `read` found before, without asking anybody; None if it was never asked."""
+    try:
+        size, _, text = (store.path / _place(digest)).read_text("utf-8").partition("\n")
+    except FileNotFoundError:
+        return None
+    return text, int(size)
+
+
+def _place(digest: Digest) -> str:
+    return f"metadata/wheel-{digest.hex}"
 
 
 def _sidecar(file: IndexFile, client: Client) -> str | None:

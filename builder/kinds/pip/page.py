@@ -55,19 +55,49 @@ class IndexFile:
         return self.name.endswith(".whl")
 
 
-def read_page(text: str, url: str, project: str) -> tuple[IndexFile, ...]:
+def read_page(text: str, url: str, project: str, version: str = "") -> tuple[IndexFile, ...]:
     """The files on a page; what is no wheel or sdist of that project is left out, as pip does.
+
+    Args:
+        version: that release's files only, "" for all. Some pages have five thousand links, so that those which
+            cannot be of that release are passed over before anything is parsed.
 
     Raises:
         HostileInput: the page is JSON but not the Simple API's.
     """
-    rows = _json_rows(text, url) if text.lstrip().startswith("{") else _html_rows(text)
+    wanted = _version(version) if version else None
+    if wanted is None:
+        return _read(text, url, project, "")
+    # Who writes a dot as %2E is still understood.
+    files = _read(text, url, project, _sign(wanted)) or _read(text, url, project, "")
+    return tuple(file for file in files if released(file.name, project) == wanted)
+
+
+def _read(text: str, url: str, project: str, sign: str) -> tuple[IndexFile, ...]:
+    """The files whose name or link has `sign` in it."""
+    rows = _json_rows(text, url) if text.lstrip().startswith("{") else _html_rows(_thinned(text, sign))
     found: dict[str, IndexFile] = {}
     for base, href, name, attributes in rows:
-        file = _file(base, href, name, attributes, url, project)
+        file = _file(base, href, name, attributes, url, project) if sign in (name or href) else None
         if file is not None:
             found.setdefault(file.name, file)
     return tuple(found[name] for name in sorted(found))
+
+
+def _sign(version: Version) -> str:
+    """What every spelling of a version has in it: `2.0.post1`, `2.0-1` and `2` all have `2`."""
+    release = list(version.release)
+    while len(release) > 1 and not release[-1]:
+        release.pop()
+    return ".".join(map(str, release))
+
+
+def _thinned(text: str, sign: str) -> str:
+    """The page without the links that do not have `sign` in them."""
+    if not sign:
+        return text
+    head, *links = re.split(r"(?=<a\s)", text, flags=re.IGNORECASE)
+    return head + "".join(link for link in links if sign in link)
 
 
 _Row = tuple[str, str, str, Mapping[str, str | None]]

@@ -9,6 +9,7 @@ that are too new are excluded by constraints, until none is left in the answer.
 
 from __future__ import annotations
 
+import os
 import platform
 import shlex
 import subprocess
@@ -16,6 +17,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from builder.credentials import joined, secrets
 from builder.errors import StackbuildError
 from builder.kinds.pip.choose import visible
 from builder.kinds.pip.index import DEFAULT, Indexes
@@ -24,6 +26,7 @@ from builder.kinds.pip.question import Attempt, NoSolution, PipQuestion, Solutio
 from builder.kinds.pip.target import MACHINES
 from builder.kinds.pip.uv import KEPT, pins
 from builder.store import Store
+from builder.user_config import environment_for_tools
 
 _NO_SOLUTION = ("ResolutionImpossible", "No matching distribution", "Could not find a version", "conflict")
 
@@ -61,6 +64,12 @@ def refuse_others(question: PipQuestion) -> None:
             got=f"{here[1]} {here[2]}, CPython {here[0]}",
             next_step='set resolver = "uv" in [project], or run stackbuild in the target\'s own Python',
         )
+    if question.foreign or question.without:
+        raise StackbuildError(
+            f"pip-tools cannot lock {question.where}",
+            got="packages of conda beside pip's" if question.foreign else f"without {', '.join(question.without)}",
+            next_step='set resolver = "uv" in [project]',
+        )
     named = sorted(name for name, index in question.sources.items() if index not in ("", DEFAULT))
     if named:
         raise StackbuildError(
@@ -91,10 +100,13 @@ def _compile(
 ) -> Solution:
     question = attempt.question
     environment = {name: value for name, value in environ.items() if KEPT.fullmatch(name)}
-    if bundle := environ.get("PIP_CERT"):
+    environment |= environment_for_tools(environ)
+    if bundle := environ.get("PIP_CERT") or environment.get("SSL_CERT_FILE"):
         environment["PIP_CERT"] = bundle
+    url, login = indexes.access()
+    environment |= {"NETRC": os.devnull, "PIP_KEYRING_PROVIDER": "disabled"}
     # The user's pip configuration may hold find-links and further indexes; only the default index is asked.
-    environment |= {"PIP_CONFIG_FILE": "/dev/null", "PIP_INDEX_URL": indexes.url(), "PIP_NO_INPUT": "1"}
+    environment |= {"PIP_CONFIG_FILE": "/dev/null", "PIP_INDEX_URL": joined(url, login), "PIP_NO_INPUT": "1"}
     environment |= {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "LC_ALL": "C.UTF-8", "NO_COLOR": "1"}
     with store.workspace() as folder:
         (folder / "request.in").write_text("\n".join((*question.request, *attempt.direct)) + "\n")
@@ -122,7 +134,9 @@ def _compile(
         done = subprocess.run(
             command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False
         )
-        words = hostless(done.stderr.decode("utf-8", "replace"), [indexes.url()]).replace(str(folder), ".")
+        words = hostless(
+            done.stderr.decode("utf-8", "replace"), (*secrets(environ), *(login.pair if login else ()))
+        ).replace(str(folder), ".")
         if done.returncode:
             if any(mark in words for mark in _NO_SOLUTION):
                 raise NoSolution(question, [line.strip() for line in words.splitlines() if line.strip()][-20:])

@@ -12,6 +12,8 @@ from builder.errors import StackbuildError
 from builder.kinds.pip.choose import Fitting
 from builder.kinds.pip.index import DEFAULT
 from builder.lock import Lock, Pin
+from builder.manifest.shape import request_name
+from builder.redaction import redact
 
 Solution = tuple[tuple[str, str], ...]
 """(PEP 503 name, version), sorted by name; inherited names among them."""
@@ -27,7 +29,10 @@ class PipQuestion:
         platform: `linux/amd64`.
         glibc: the target's, `2.36`.
         image: the image's name, for messages.
-        inherited: the ancestors' names and locks, root first; their pins neither move nor repeat.
+        cell: the target, `jupyter:cuda@linux/arm64`, for tables.
+        inherited: whose pins, and the pins, which neither move nor repeat: conda's first, then the ancestors', root
+            first. One of conda's has that kind; one of a foreign image has no file.
+        without: names that are left out though something requires them.
         constraints: limits on versions that request nothing.
         existing: the lock so far; its pins stay unless something forces them. `existing_build` is the same for
             the build requirements.
@@ -46,7 +51,9 @@ class PipQuestion:
     platform: str
     glibc: str
     image: str = ""
+    cell: str = ""
     inherited: tuple[tuple[str, Lock], ...] = ()
+    without: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
     existing: Lock | None = None
     existing_build: Lock | None = None
@@ -65,6 +72,11 @@ class PipQuestion:
         return {pin.name: (image, pin) for image, lock in self.inherited for pin in lock.pins}
 
     @property
+    def foreign(self) -> Mapping[str, Pin]:
+        """Inherited name → its pin, of those that no index need know: conda's, and what a foreign image holds."""
+        return {name: pin for name, (_, pin) in self.pinned.items() if pin.kind == "conda" or not pin.filename}
+
+    @property
     def where(self) -> str:
         """The target in words, for messages."""
         return " ".join(part for part in (self.image, self.platform, f"CPython {self.python}") if part)
@@ -77,7 +89,9 @@ class PipQuestion:
     def fitting(self, name: str) -> Fitting:
         """What a file of that name must fit."""
         cutoff = None if name in self.exempt else self.exclude_newer
-        return Fitting(python=self.python, platform=self.platform, glibc=self.glibc, cutoff=cutoff)
+        return Fitting(
+            python=self.python, platform=self.platform, glibc=self.glibc, cutoff=cutoff, cell=self.cell or self.where
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,13 +102,22 @@ class Attempt:
         question: its request and constraints are normalised.
         direct: further names to treat as requested, so that `sources` applies to them.
         links: a folder of stub wheels, or None.
+        stubs: inherited name → the stub wheel that stands for what no index need know.
         forced: inherited pins are constraints; else only preferences, to find out what a conflict is.
     """
 
     question: PipQuestion
     direct: tuple[str, ...] = ()
     links: Path | None = None
+    stubs: Mapping[str, Path] = field(default_factory=dict)
     forced: bool = True
+
+    @property
+    def held(self) -> frozenset[str]:
+        """Names with an index of their own that the solver cannot be told of yet: it must not look for them at all."""
+        question = self.question
+        requested = {request_name(item) for item in question.request}
+        return frozenset(name for name in question.sources if question.source(name)) - requested - {*self.direct}
 
     def without_cutoff(self, names: frozenset[str] | None = None) -> Attempt:
         """The same without the cutoff, for all or for some names."""
@@ -104,8 +127,14 @@ class Attempt:
 
     @property
     def constraints(self) -> tuple[str, ...]:
+        """Requirements; a stub by its place, so that no index is asked whether it knows that version."""
         inherited = self.question.pinned.values() if self.forced else ()
-        return (*self.question.constraints, *(f"{pin.name}=={pin.version}" for _, pin in inherited))
+        pinned = (
+            f"{pin.name} @ {self.stubs[pin.name].as_uri()}" if pin.name in self.stubs else f"{pin.name}=={pin.version}"
+            for _, pin in inherited
+        )
+        own = (item for item in self.question.constraints if request_name(item) not in self.held)
+        return (*own, *pinned)
 
     @property
     def preferences(self) -> tuple[str, ...]:
@@ -140,10 +169,6 @@ def hostless(text: str, secrets: Sequence[str] = ()) -> str:
     """A foreign program's words without hosts, user info and queries of URLs, and without known secrets."""
 
     def path_only(found: re.Match[str]) -> str:
-        rest = found.group().partition("://")[2].partition("/")[2]
-        return "…/" + re.split(r"[?#]", rest)[0]
+        return "…/" + found.group().partition("://")[2].partition("/")[2]
 
-    text = _URL.sub(path_only, text)
-    for secret in sorted(filter(None, secrets), key=len, reverse=True):
-        text = text.replace(secret, "***")
-    return text
+    return _URL.sub(path_only, redact(text, secrets))

@@ -12,10 +12,10 @@ keeps its version keeps its file as well, so a second `lock` changes nothing, ev
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
@@ -25,14 +25,14 @@ from builder.kinds.pip.check import problems
 from builder.kinds.pip.choose import choose, fits
 from builder.kinds.pip.closure import Asked, close
 from builder.kinds.pip.failure import direct_conflicts, explain
-from builder.kinds.pip.index import Indexes
+from builder.kinds.pip.index import DEFAULT, Indexes
 from builder.kinds.pip.lockfile import PipLock
-from builder.kinds.pip.metadata import read, requires_dist
+from builder.kinds.pip.metadata import known, read, requires_dist
 from builder.kinds.pip.page import IndexFile
 from builder.kinds.pip.question import Attempt, NoSolution, PipQuestion, Solution
 from builder.kinds.pip.requirement import name as name_of
 from builder.kinds.pip.requirement import normalise
-from builder.kinds.pip.sdist import BuildWheel
+from builder.kinds.pip.sdist import BuildWheel, stub
 from builder.kinds.pip.target import environment
 from builder.lock import Pin
 from builder.net import Client
@@ -68,12 +68,14 @@ def resolve(
     *,
     build_wheel: BuildWheel | None = None,
     environ: Mapping[str, str] = os.environ,
+    indexes: Indexes | None = None,
 ) -> tuple[PipLock, PipLock | None]:
     """The lock that answers a question, and the lock of its sdists' build requirements if it pins any sdist.
 
     Args:
         build_wheel: builds an sdist in the sandbox; needed only if `question.sdists` names what the answer holds.
         environ: says where indexes are and how to reach them.
+        indexes: those of the question, where several resolutions share the pages that were read.
 
     Raises:
         StackbuildError: no solution, a conflict with an ancestor, no wheel for the target, an unreachable index.
@@ -81,7 +83,7 @@ def resolve(
     means = Means(
         client=client,
         store=store,
-        indexes=Indexes(client, question.indexes, environ),
+        indexes=indexes or Indexes(client, question.indexes, environ),
         environ=environ,
         build_wheel=build_wheel,
     )
@@ -97,7 +99,9 @@ def _normalised(question: PipQuestion) -> PipQuestion:
             expected="2026-11-01T00:00:00Z",
             got=question.exclude_newer.isoformat(),
         )
-    inherited = {pin.name: pin.source for _, lock in question.inherited for pin in lock.pins if pin.source}
+    # An ancestor's pin stays where it is from, whatever the child or its variant says of that name.
+    inherited: dict[str, str] = {name: pin.source or DEFAULT for name, (_, pin) in question.pinned.items()}
+    sources = {str(canonicalize_name(name)): index for name, index in question.sources.items()} | inherited
     return replace(
         question,
         request=normalise(question.request),
@@ -105,7 +109,8 @@ def _normalised(question: PipQuestion) -> PipQuestion:
         upgrade=_names(question.upgrade),
         exempt=_names(question.exempt),
         sdists=_names(question.sdists),
-        sources={**{canonicalize_name(name): index for name, index in question.sources.items()}, **inherited},
+        without=tuple(sorted(_names(question.without))),
+        sources={name: index for name, index in sources.items() if name not in question.foreign},
     )
 
 
@@ -119,7 +124,7 @@ def _resolve(question: PipQuestion, means: Means) -> tuple[PipLock, PipLock | No
         return _lock(question, {}, ()), None
     with means.store.workspace() as folder:
         build = built.Workshop(question, means.client, means.store, means.indexes, folder, means.build_wheel)
-        attempt = _mapped(Attempt(question=question, links=build.links))
+        attempt = _mapped(Attempt(question=question, links=build.links, stubs=_stubs(question, folder)))
         while True:
             solution, attempt = _solve(attempt, build, means)
             news = build.unknown(solution)
@@ -130,9 +135,21 @@ def _resolve(question: PipQuestion, means: Means) -> tuple[PipLock, PipLock | No
         found = _found(question, solution, build, means)
         lock = _lock(question, _asked(question, found, build, means), tuple(found.values()))
         raise_all(
-            problems(lock, question.inherited, question.request, "the new lock", constraints=question.constraints)
+            problems(
+                lock,
+                question.inherited,
+                question.request,
+                "the new lock",
+                constraints=question.constraints,
+                without=question.without,
+            )
         )
         return lock, build.lock(lock, lambda asks: _resolve(asks, means)[0])
+
+
+def _stubs(question: PipQuestion, folder: Path) -> Mapping[str, Path]:
+    """Wheels without content or requirements that stand for what others bring: these saw to what that requires."""
+    return {name: stub(folder, name, pin.version, ()) for name, pin in question.foreign.items()}
 
 
 def _mapped(attempt: Attempt) -> Attempt:
@@ -144,10 +161,18 @@ def _mapped(attempt: Attempt) -> Attempt:
 
 
 def _solve(attempt: Attempt, build: built.Workshop, means: Means) -> tuple[Solution, Attempt]:
-    """One answer of the solver, in which every name with an index of its own was taken from there."""
+    """One answer of the solver, in which every name with an index of its own was taken from there, and from there only.
 
-    def again(one: Attempt) -> Solution:
-        return _SOLVERS[one.question.resolver](one, means.indexes, means.store, means.environ)
+    Such a name is an empty stub to the solver until it turns up in an answer: then it is told where it comes from.
+    """
+
+    def settled(one: Attempt) -> tuple[Solution, Attempt]:
+        while True:
+            solution = _SOLVERS[one.question.resolver](one, means.indexes, means.store, means.environ)
+            further = one.held.intersection(name for name, _ in solution)
+            if not further:
+                return solution, one
+            one = replace(one, direct=tuple(sorted({*one.direct, *further})))
 
     def requires(solution: Solution) -> Sequence[tuple[str, str, str]]:
         question = replace(attempt.question, inherited=())
@@ -160,22 +185,10 @@ def _solve(attempt: Attempt, build: built.Workshop, means: Means) -> tuple[Solut
             for item in asked[name].requires
         ]
 
-    question = attempt.question
-    requested = {name_of(item) for item in question.request}
-    own = {name for name in question.sources if question.source(name) and name not in requested}
     try:
-        while True:
-            solution = again(attempt)
-            further = own.intersection(name for name, _ in solution).difference(attempt.direct)
-            if not further:
-                return solution, attempt
-            attempt = replace(attempt, direct=tuple(sorted({*attempt.direct, *further})))
+        return settled(attempt)
     except NoSolution as error:
-        named = {word for line in error.explanation for word in re.findall(r"[A-Za-z0-9._-]+", line)}
-        if further := (own & named).difference(attempt.direct):
-            # The right version may be on such an index only; what nobody asks for is dropped later.
-            return _solve(replace(attempt, direct=tuple(sorted({*attempt.direct, *further}))), build, means)
-        raise explain(error, attempt, again, requires, means.indexes) from None
+        raise explain(error, attempt, lambda one: settled(one)[0], requires, means.indexes) from None
 
 
 def _found(question: PipQuestion, solution: Solution, build: built.Workshop, means: Means) -> Mapping[str, _Found]:
@@ -197,21 +210,21 @@ def _found(question: PipQuestion, solution: Solution, build: built.Workshop, mea
 def _one(question: PipQuestion, name: str, version: str, build: built.Workshop, means: Means) -> _Found:
     kept = _kept(question, name, version)
     source = question.source(name)
-    if kept is not None and (means.store.path / "metadata" / kept.digest.hex).exists():
+    if kept is not None and known(kept.digest, means.store):
         file = IndexFile(name=kept.filename, url="", digest=kept.digest, size=kept.size)
     elif kept is not None:
         file = IndexFile(name=kept.filename, url=means.indexes.urls(kept)[0], digest=kept.digest, size=kept.size)
     else:
-        files = means.indexes.files(name, source)
+        files = means.indexes.files(name, source, version)
         file = choose(name, version, files, question.fitting(name), sdist=name in question.sdists)
     digest, size = (file.digest, file.size) if file.digest else built.download(file, means.client, means.store)
     if file.is_wheel:
-        text, known = read(replace(file, size=size), digest, means.client, means.store)
+        text, size = read(replace(file, size=size), digest, means.client, means.store)
         lines = requires_dist(text)
     else:
         lines = build.requires(name, version)
-        known = means.client.size(file.url) if size is None else size
-    pin = Pin(kind="pip", name=name, version=version, filename=file.name, digest=digest, size=known, source=source)
+        size = means.client.size(file.url) if size is None else size
+    pin = Pin(kind="pip", name=name, version=version, filename=file.name, digest=digest, size=size, source=source)
     return _Found(pin=pin, lines=lines)
 
 
@@ -242,8 +255,7 @@ def _inherited(pin: Pin, means: Means) -> Sequence[str]:
     """The Requires-Dist lines of an ancestor's pin; none of an sdist, which would have to be built again."""
     if not pin.filename.endswith(".whl"):
         return ()
-    cached = (means.store.path / "metadata" / pin.digest.hex).exists()
-    url = "" if cached else means.indexes.urls(pin)[0]
+    url = "" if known(pin.digest, means.store) else means.indexes.urls(pin)[0]
     file = IndexFile(name=pin.filename, url=url, digest=pin.digest, size=pin.size)
     return requires_dist(read(file, pin.digest, means.client, means.store)[0])
 
@@ -261,6 +273,7 @@ def _lock(question: PipQuestion, asked: Mapping[str, Asked], found: Sequence[_Fo
     return PipLock(
         request=question.request,
         constraints=question.constraints,
+        without=question.without,
         pins=tuple(sorted(pins, key=lambda pin: pin.name)),
         python=question.python,
         platform=question.platform,

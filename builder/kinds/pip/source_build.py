@@ -26,11 +26,10 @@ from packaging.version import Version
 from builder.action import Action, Result, Workshop
 from builder.digest import Digest, Json
 from builder.errors import HostileInput, StackbuildError
-from builder.kinds.apt import build as apt
-from builder.kinds.apt.interpreter import Interpreter
+from builder.interpreter import Interpreter
+from builder.kinds.pip import python as pythons
 from builder.kinds.pip.wheel import MALFORMED, malformed
 from builder.lock import Lock, Pin
-from builder.platforms import NATIVE
 from builder.sandbox import ENVIRONMENT, Command, Root, run
 from builder.site import Site
 from builder.store import Store
@@ -68,13 +67,13 @@ def plan(site: Site, pin: Pin, build: Lock | None, native: Interpreter) -> Actio
         "filename": pin.filename,
         "python": native.short,
         "requirements": [[one.name, one.filename] for one in build.pins],
-        "interpreter_pins": [one.name for one in native.pins],
+        **pythons.described(native),
         "installer": library("installer"),
         "epoch": NEWEST,
     }
     sources = {"sdist": pin}
     sources |= {f"build:{one.name}": one for one in build.pins}
-    sources |= {f"python:{one.name}": one for one in native.pins}
+    sources |= pythons.sources(native)
     name = f"wheel of {pin.name} for {site.target}"
     return Action(kind="pip.sdist", version=VERSION, name=name, options=options, sources=sources, layers=False)
 
@@ -82,9 +81,7 @@ def plan(site: Site, pin: Pin, build: Lock | None, native: Interpreter) -> Actio
 def perform(action: Action, workshop: Workshop) -> Result:
     """Build the wheel; returns `{"wheel": digest, "filename", "size", "requires": []}`."""
     options = cast(dict[str, Any], action.options)
-    native = Interpreter(
-        version=options["python"], pins=tuple(action.sources[f"python:{name}"] for name in options["interpreter_pins"])
-    )
+    native = pythons.of(action)
     requirements = [(action.sources[f"build:{name}"].digest, filename) for name, filename in options["requirements"]]
     return build(workshop.store, action.sources["sdist"], requirements, native, jobs=workshop.jobs, log=workshop.log)
 
@@ -108,7 +105,7 @@ def build(
         StackbuildError: the build failed; its output is in `log`.
         HostileInput: the archive is malformed, or the wheel is another package's.
     """
-    root = apt.interpreter_root(store, native, NATIVE.partition("/")[2], jobs, log)
+    python = pythons.runnable(store, native, jobs, log)
     with store.workspace() as workspace:
         for name in ("mount", "out", "env", "src", "upper"):
             (workspace / name).mkdir()
@@ -116,7 +113,7 @@ def build(
         for digest, filename in requirements:
             _install(store.checked(store.source(digest)), filename, workspace / "env", native.short)
         command = Command(
-            argv=(f"/usr/bin/python{native.short}", "-I", "-B", "/run/stackbuild/backend.py", source.name),
+            argv=(python.executable, "-I", "-B", "/run/stackbuild/backend.py", source.name),
             env={**ENVIRONMENT, "SOURCE_DATE_EPOCH": str(NEWEST), "PYTHONHASHSEED": "0"},
             binds=(
                 (str(_PROGRAM), "run/stackbuild/backend.py", True),
@@ -125,7 +122,9 @@ def build(
                 (str(workspace / "out"), "run/stackbuild/out", False),
             ),
         )
-        code = run(Root(workspace=workspace / "mount", lowers=(root,), upper=workspace / "upper"), command, log=log)
+        code = run(
+            Root(workspace=workspace / "mount", lowers=python.lowers, upper=workspace / "upper"), command, log=log
+        )
         if code:
             raise StackbuildError(
                 f"building a wheel failed: {pin.name}=={pin.version} (exit {code})",

@@ -1,10 +1,13 @@
 """Solving with uv: a subprocess that sees one generated pyproject.toml and nothing of the user's configuration.
 
 Why a pyproject.toml: an index for some names only is `[tool.uv.sources]` with `explicit = true` there, and nowhere
-else. It applies to direct requests alone, so `Attempt.direct` repeats such a name when only others ask for it.
+else. It applies to direct requests alone, so `Attempt.direct` repeats such a name when only others ask for it. Until it
+is known that they do, an override makes that name a local stub: uv would look for it on the default index otherwise,
+where anybody may have registered it.
 
 uv chooses versions; it never builds: `--only-binary :all:` is not negotiable, stub wheels stand in for sdists.
-Digests are not asked of it, as the one file of each pin is chosen from the index (`choose`).
+Digests are not asked of it, as the one file of each pin is chosen from the index (`choose`). Logins travel in its
+environment, index by index, and never in a file or an argument; it sees no netrc and no keyring.
 """
 
 from __future__ import annotations
@@ -15,25 +18,25 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from urllib.parse import unquote, urlsplit, urlunsplit
 
+from builder import credentials
 from builder.errors import StackbuildError
 from builder.kinds.pip.index import DEFAULT, Indexes
 from builder.kinds.pip.question import Attempt, NoSolution, Solution, hostless
+from builder.kinds.pip.sdist import stub
 from builder.kinds.pip.target import uv_platform
 from builder.store import Store
+from builder.user_config import environment_for_tools, variable
 
-KEPT = re.compile(
-    r"PATH|HOME|TMPDIR|NETRC|(?i:https?_proxy|all_proxy|no_proxy)|SSL_CERT_(FILE|DIR)|SSL_CLIENT_CERT"
-    r"|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE"
-)
-"""Variables of the machine that say how to reach an index; none of them can change what is chosen."""
+KEPT = re.compile(r"PATH|HOME|TMPDIR|SSL_CERT_DIR|SSL_CLIENT_CERT")
+"""Variables of the machine that a resolver needs besides those that say how to reach an index."""
 
-_UV_KEPT = re.compile(
-    r"UV_(KEYRING_PROVIDER|HTTP_TIMEOUT|HTTP_RETRIES|SYSTEM_CERTS|NATIVE_TLS|INSECURE_HOST|CONCURRENT_.*)"
-)
+_UV_KEPT = re.compile(r"UV_(HTTP_TIMEOUT|HTTP_RETRIES|SYSTEM_CERTS|NATIVE_TLS|INSECURE_HOST|CONCURRENT_.*)")
+_STUB = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]* @ file://\S+-py3-none-any\.whl")
+_NOTHING = "0"
+"""The version of a stub that stands for a held name."""
 _PINNED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==([A-Za-z0-9][A-Za-z0-9.!+_-]*)")
 
 
@@ -48,7 +51,10 @@ def solve(attempt: Attempt, indexes: Indexes, store: Store, environ: Mapping[str
         environment, secrets = _environment(attempt, indexes, store, environ)
         (folder / "pyproject.toml").write_text("\n".join(_project(attempt, indexes)) + "\n")
         (folder / "constraints.txt").write_text("\n".join(attempt.constraints) + "\n")
+        (folder / "without.txt").write_text("\n".join(attempt.question.without) + "\n")
         (folder / "locked.txt").write_text("\n".join(attempt.preferences) + "\n")
+        stubs = [f"{name} @ {stub(folder, name, _NOTHING, ()).as_uri()}" for name in sorted(attempt.held)]
+        (folder / "overrides.txt").write_text("\n".join(stubs) + "\n")
         command = [_binary(), *_arguments(attempt)]
         done = subprocess.run(
             command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False
@@ -63,7 +69,7 @@ def solve(attempt: Attempt, indexes: Indexes, store: Store, environ: Mapping[str
                 got=words.strip()[-2000:],
                 next_step="run the same command again; if it fails again, check that the index answers",
             )
-        return pins((folder / "locked.txt").read_text())
+        return pins((folder / "locked.txt").read_text(), attempt.held)
 
 
 def _binary() -> str:
@@ -81,6 +87,10 @@ def _arguments(attempt: Attempt) -> Iterator[str]:
     yield from ("--python", sys.executable, "--python-version", question.python)
     yield from ("--python-platform", uv_platform(question.platform, question.glibc))
     yield from ("--constraints", "constraints.txt", "--output-file", "locked.txt")
+    if question.without:
+        yield from ("--excludes", "without.txt")
+    if attempt.held:
+        yield from ("--overrides", "overrides.txt")
     if attempt.links is not None:
         yield from ("--find-links", str(attempt.links))
     if question.upgrade_all:
@@ -103,7 +113,7 @@ def _project(attempt: Attempt, indexes: Indexes) -> Iterator[str]:
     yield f"dependencies = {json.dumps([*question.request, *attempt.direct])}"
     for index in sorted(set(sources.values())):
         yield from ("", "[[tool.uv.index]]", f"name = {json.dumps(index)}", "explicit = true")
-        yield f"url = {json.dumps(_split(indexes.url(index))[0])}"
+        yield f"url = {json.dumps(indexes.access(index)[0])}"
     yield from ("", "[tool.uv.sources]")
     for name, index in sorted(sources.items()):
         yield f"{json.dumps(name)} = {{ index = {json.dumps(index)} }}"
@@ -112,22 +122,20 @@ def _project(attempt: Attempt, indexes: Indexes) -> Iterator[str]:
 def _environment(
     attempt: Attempt, indexes: Indexes, store: Store, environ: Mapping[str, str]
 ) -> tuple[dict[str, str], list[str]]:
-    """The environment of uv, and what in it must never be printed. Credentials travel here, never in a file."""
+    """The environment of uv, and what in it must never be printed."""
     found = {name: value for name, value in environ.items() if KEPT.fullmatch(name) or _UV_KEPT.fullmatch(name)}
-    bundle = found.pop("REQUESTS_CA_BUNDLE", "") or found.pop("CURL_CA_BUNDLE", "")
-    if bundle:
-        found.setdefault("SSL_CERT_FILE", bundle)
-    default = indexes.url()
-    secrets = [*_split(default)[1:]]
-    for index in sorted(set(attempt.question.sources.values()) - {DEFAULT}):
-        _, user, password = _split(indexes.url(index))
-        variable = "UV_INDEX_" + re.sub(r"[^A-Z0-9]", "_", index.upper())
-        for name, value in ((f"{variable}_USERNAME", user), (f"{variable}_PASSWORD", password)):
-            if value := value or environ.get(name, ""):
-                found[name] = value
-                secrets.append(value)
+    secrets = list(credentials.secrets(environ))
+    for index in sorted({DEFAULT, *attempt.question.sources.values()}):
+        url, login = indexes.access(index)
+        if index == DEFAULT:
+            found["UV_DEFAULT_INDEX"] = f"{DEFAULT}={url}"
+        if login is not None:
+            name = variable("INDEX", index).replace("STACKBUILD", "UV")
+            found |= dict(zip((f"{name}_USERNAME", f"{name}_PASSWORD"), login.pair, strict=True))
+            secrets += login.pair
+    found |= environment_for_tools(environ)
     found |= {
-        "UV_DEFAULT_INDEX": default,
+        "NETRC": os.devnull,
         "UV_CACHE_DIR": str(store.path / "uv"),
         "UV_NO_CONFIG": "1",
         "UV_PYTHON_DOWNLOADS": "never",
@@ -135,14 +143,7 @@ def _environment(
         "NO_COLOR": "1",
         "LC_ALL": "C.UTF-8",
     }
-    return found, [secret for secret in secrets if len(secret) > 3]
-
-
-def _split(url: str) -> tuple[str, str, str]:
-    """The URL without user info, the user, the password."""
-    parts = urlsplit(url)
-    bare = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, parts.query, ""))
-    return bare, unquote(parts.username or ""), unquote(parts.password or "")
+    return found, secrets
 
 
 def explanation(words: str) -> Iterator[str]:
@@ -153,8 +154,11 @@ def explanation(words: str) -> Iterator[str]:
             yield text.replace("stackbuild-request depends on", "stacks.toml requests")
 
 
-def pins(text: str) -> Solution:
-    """The pins of a resolver's output.
+def pins(text: str, held: Collection[str] = ()) -> Solution:
+    """The pins of a resolver's output, but for stubs of what another kind brings: only stubs have a place of a file.
+
+    Args:
+        held: names whose stubs are told too; their version means nothing.
 
     Raises:
         StackbuildError: a line is no pin.
@@ -162,6 +166,10 @@ def pins(text: str) -> Solution:
     found: dict[str, str] = {}
     for line in text.splitlines():
         if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        if _STUB.fullmatch(line.strip()):
+            name = line.split()[0]
+            found |= {name: _NOTHING} if name in held else {}
             continue
         pinned = _PINNED.fullmatch(line.strip())
         if pinned is None:

@@ -34,7 +34,7 @@ from installer.sources import WheelContentElement, WheelFile
 from installer.utils import Scheme, fix_shebang
 
 from builder.errors import HostileInput
-from builder.tree import Bytes, Entry, File, Member, safe
+from builder.tree import Bytes, Content, Entry, File, Member, safe
 
 FILE_MODE, PROGRAM_MODE, FOLDER_MODE = 0o664, 0o775, 0o775
 """Group rights equal user rights, owner 0:0, in every family: families with another gid share these layers."""
@@ -61,16 +61,18 @@ MALFORMED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """A virtual environment that wheels are laid into; all a wheel's tree depends on beside the wheel.
+    """What wheels are laid into; all that a wheel's tree depends on beside the wheel.
 
     Attributes:
         prefix: absolute path, without a trailing slash.
         python: `3.11`.
+        virtual: whether it is a virtual environment (PEP 405), not the prefix that the Python itself lies in.
         interpreter: absolute path of the interpreter, for the first line of scripts.
     """
 
     prefix: str
     python: str
+    virtual: bool = True
 
     @property
     def interpreter(self) -> str:
@@ -82,13 +84,14 @@ class Environment:
         return f"{self.prefix.strip('/')}/lib/python{self.python}/site-packages"
 
     def folder(self, scheme: Scheme, distribution: str) -> str:
-        """The folder of an installation scheme, relative to the root (sysconfig, `venv`)."""
+        """The folder of an installation scheme, relative to the root (sysconfig, `venv` or `posix_prefix`; pip)."""
         base = self.prefix.strip("/")
+        headers = f"{base}/include/site" if self.virtual else f"{base}/include"
         return {
             "purelib": self.site,
             "platlib": self.site,
             "scripts": f"{base}/bin",
-            "headers": f"{base}/include/site/python{self.python}/{distribution}",
+            "headers": f"{headers}/python{self.python}/{distribution}",
             "data": base,
         }[scheme]
 
@@ -303,7 +306,7 @@ def _relative(path: str, site: str) -> str:
     return "/".join([".."] * (len(ups) - shared) + list(own[shared:]))
 
 
-def _digest(content: Member | Bytes | File) -> bytes:
+def _digest(content: Content) -> bytes:
     if isinstance(content, Member):
         return content.digest or hashlib.sha256(_inflated(content)).digest()
     if isinstance(content, Bytes):

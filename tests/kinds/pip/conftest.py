@@ -23,6 +23,7 @@ import requests
 from builder.kinds.pip.index import default_url
 from builder.net import Client
 from builder.store import Store
+from tests.pip_family import Family
 
 EARLY = "2026-01-01T00:00:00Z"
 
@@ -242,3 +243,10 @@ def real_index() -> str:
             pytest.fail(f"the package index does not answer: {type(error).__name__}")
         pytest.skip(f"the package index does not answer: {type(error).__name__}")
     return url
+
+
+@pytest.fixture
+def family(tmp_path: Path, store: Store, index: Loopback, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Family]:
+    """Makes a family of images of a manifest's text, whose packages come from the loopback index."""
+    monkeypatch.setenv("PIP_INDEX_URL", index.url)
+    return lambda text: Family(tmp_path, store, text)

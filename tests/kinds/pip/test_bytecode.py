@@ -13,6 +13,7 @@ from builder.errors import HostileInput, StackbuildError
 from builder.kinds.pip import bytecode
 from builder.kinds.pip.bytecode import Source
 from builder.kinds.pip.part import write_wheels
+from builder.kinds.pip.python import Runnable
 from builder.kinds.pip.wheel import Environment
 from builder.sandbox import Command, Root, run
 from builder.store import Store
@@ -40,7 +41,8 @@ def put(store: Store, path: Path) -> Source:
 def compiled(store: Store, source: Source, python: Python, *, jobs: int = 2, prefix: str = "/opt/venv") -> Digest:
     place = Environment(prefix=prefix, python=python.short)
     log = store.path / "logs/test.txt"
-    return bytecode.compiled(store, [source], place, INTERPRETER, python.root, jobs, log)["fake"]
+    runnable = Runnable(f"/usr/bin/python{python.short}", (python.root,))
+    return bytecode.compiled(store, [source], place, INTERPRETER, runnable, jobs, log)["fake"]
 
 
 def test_every_source_that_compiles(python: Python, store: Store, tmp_path: Path) -> None:

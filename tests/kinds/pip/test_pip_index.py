@@ -166,3 +166,23 @@ def test_a_folder_can_be_an_index(tmp_path: Path) -> None:
     (tmp_path / "tiny/index.html").write_text('<a href="tiny-1.0.tar.gz"></a>')
     (found,) = indexes(tmp_path.as_uri()).files("tiny")
     assert found.url == (tmp_path / "tiny/tiny-1.0.tar.gz").as_uri()
+
+
+@pytest.mark.parametrize("version", ["2", "2.0", "2.0.0"])
+def test_one_release_however_it_is_spelled(version: str) -> None:
+    names = ["tiny-2.tar.gz", "tiny-2.0-py3-none-any.whl", "tiny-2.0.0-1-py3-none-any.whl", "tiny-12.tar.gz"]
+    names += ["tiny-2.0rc1-py3-none-any.whl", "tiny-2.0%2Bcpu-py3-none-any.whl", "tiny-2.1-py3-none-any.whl"]
+    text = "".join(f'<A href="https://h/{name}">{name}</a>' for name in names)
+    found = [file.name for file in read_page(text, PAGE, "tiny", version)]
+    assert found == sorted(names[:3])
+    assert [file.name for file in read_page(text, PAGE, "tiny", "2+cpu")] == ["tiny-2.0+cpu-py3-none-any.whl"]
+    document = {
+        "meta": {"api-version": "1.1"},
+        "files": [{"filename": one, "url": f"https://h/{one}"} for one in names],
+    }
+    assert [file.name for file in read_page(json.dumps(document), PAGE, "tiny", version)] == found
+
+
+def test_a_release_behind_percent_signs() -> None:
+    text = '<a href="https://h/tiny-1%2E5-py3-none-any.whl">x</a>'
+    assert [file.name for file in read_page(text, PAGE, "tiny", "1.5")] == ["tiny-1.5-py3-none-any.whl"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -235,15 +234,7 @@ def test_a_bump_that_adds_and_one_that_removes_merge(tmp_path: Path) -> None:
     assert loads(text, "merged") == lock(pin("b", "1"), pin("c", "1"), pin("d", "1"))
 
 
-def test_loading_is_fast_and_imports_little() -> None:
-    made = lock(*(pin(f"p{n:03}", "1.2.3", *(f"q{m}>=1" for m in range(8)), via=("a", "b", "c")) for n in range(150)))
-    text = dumps(made)
-    best = 1.0
-    for _ in range(5):
-        start = time.perf_counter()
-        loads(text, "x")
-        best = min(best, time.perf_counter() - start)
-    assert best < 0.010
+def test_loading_imports_little() -> None:
     code = "import sys, builder.kinds.pip.lockfile; print({'packaging', 'requests', 'uv', 'pip'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"

@@ -68,7 +68,7 @@ def test_a_digest_mismatch_keeps_nothing(index: Any, client: Client, store: Stor
     with pytest.raises(HostileInput, match="wrong digest"):
         read(the_file(index), wrong, client, store)
     assert not store.source(wrong).exists()
-    assert not (store.path / "metadata" / wrong.hex).exists()
+    assert not (store.path / "metadata" / f"wheel-{wrong.hex}").exists()
 
 
 def test_the_sidecar_is_taken_where_it_is_offered(index: Any, client: Client, store: Store) -> None:

@@ -55,7 +55,7 @@ def test_the_best_tag_wins() -> None:
     ],
 )
 def test_what_does_not_fit_is_never_chosen(other: str) -> None:
-    with pytest.raises(StackbuildError, match=r"no wheel: pkg==1.0"):
+    with pytest.raises(StackbuildError, match=r"no wheel for pkg==1.0"):
         chosen([other])
     assert chosen([other, "pkg-1.0-py3-none-any.whl"]) == "pkg-1.0-py3-none-any.whl"
 
@@ -63,7 +63,7 @@ def test_what_does_not_fit_is_never_chosen(other: str) -> None:
 def test_the_error_names_what_is_there() -> None:
     with pytest.raises(StackbuildError) as caught:
         chosen(["pkg-1.0-cp311-cp311-manylinux_2_17_x86_64.whl"], ARM)
-    assert "got: wheels for manylinux_2_17_x86_64 only" in str(caught.value)
+    assert "got: wheels for cp311-cp311-manylinux_2_17_x86_64\n" in str(caught.value)
     with pytest.raises(StackbuildError, match="a source archive only"):
         chosen(["pkg-1.0.tar.gz"])
     assert chosen(["pkg-1.0.tar.gz", "pkg-1.0.zip"], sdist=True) == "pkg-1.0.tar.gz"

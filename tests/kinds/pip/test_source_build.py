@@ -13,8 +13,8 @@ import pytest
 
 from builder.digest import Digest
 from builder.errors import HostileInput, StackbuildError
-from builder.kinds.apt import build as apt
-from builder.kinds.apt.interpreter import Interpreter
+from builder.interpreter import Interpreter
+from builder.kinds.apt import interpreter as apt
 from builder.kinds.pip import source_build
 from builder.lock import Pin
 from builder.store import Store
@@ -61,7 +61,10 @@ class Bench:
     def build(self, path: Path, requirements: Sequence[tuple[Digest, str]] = ()) -> dict[str, Any]:
         digest = put(self.store, path)
         pin = Pin(kind="pip", name="fake", version="1.0", filename="fake-1.0.tar.gz", digest=digest, size=1)
-        native = Interpreter(version=f"{self.python.short}.1", pins=())
+        short = self.python.short
+        native = Interpreter(
+            kind="apt", version=f"{short}.1", executable=f"/usr/bin/python{short}", prefix="/usr", pins=()
+        )
         return source_build.build(self.store, pin, requirements, native, jobs=1, log=self.log)
 
     def backend(self, code: str, requirements: Sequence[tuple[Digest, str]] = ()) -> dict[str, Any]:
@@ -71,7 +74,7 @@ class Bench:
 
 @pytest.fixture
 def bench(store: Store, python: Python, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    monkeypatch.setattr(apt, "interpreter_root", lambda *_: python.root)
+    monkeypatch.setattr(apt, "root", lambda *_: python.root)
     return Bench(store, python, tmp_path)
 
 

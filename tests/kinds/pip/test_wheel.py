@@ -370,8 +370,8 @@ def test_two_wheels_bring_one_path(tmp_path: Path, store: Store) -> None:
     one, two, three = sources
     with pytest.raises(StackbuildError) as caught:
         write_wheels(store, "part", [one, two], PLACE, zips)
-    assert caught.value.what == f"two packages bring {SITE}/shared.txt"
-    assert caught.value.where == "one and two"
+    assert caught.value.what == f"two packages bring /{SITE}/shared.txt with different content: one and two"
+    assert "prefer = [" in caught.value.next_step
     listing = write_wheels(store, "part", [three, one], PLACE, zips)["listing"]
     shared_line = [line for line in store.source(Digest(listing)).read_text().splitlines() if "shared.txt" in line]
     assert shared_line == [shared_line[0].rpartition("\t")[0] + "\tone"]

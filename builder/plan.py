@@ -74,7 +74,10 @@ def intact(store: Store, key: Digest) -> bool:
 
 
 def present(store: Store, result: object) -> bool:
-    """Whether every blob that a result names is there; their bytes are checked when they are read."""
+    """Whether every blob that a result names is there; their bytes are checked when they are read.
+
+    A foreign layer is only referred to: its blob is wherever its image is, until something reads it.
+    """
     if not isinstance(result, dict):
         return False
     if "wheel" in result and not store.source(Digest(result["wheel"])).exists():
@@ -86,4 +89,5 @@ def present(store: Store, result: object) -> bool:
     return all(
         store.blob(Digest(layer["digest"])).exists() and store.source(Digest(layer["listing"])).exists()
         for layer in result.get("layers", ())
+        if not layer.get("foreign")
     )

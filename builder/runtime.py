@@ -70,7 +70,12 @@ class Image:
         self.config: Mapping[str, Any] = config.get("config", {})
 
     def env(self) -> dict[str, str]:
-        return dict(one.split("=", 1) for one in self.config.get("Env", ()))
+        """Its variables; HOME as an engine sets it where the image does not."""
+        found = dict(one.partition("=")[::2] for one in self.config.get("Env", ()))
+        if "HOME" not in found:
+            row = self._account(str(self.config.get("User", "")).partition(":")[0] or "0")
+            found["HOME"] = row[5] if row else "/"
+        return found
 
     def folders(self) -> tuple[Path, ...]:
         """The unpacked layers, lowest first."""
@@ -78,18 +83,43 @@ class Image:
 
     def user(self) -> User:
         """The config's user as an engine resolves it: gid and groups from the image's own passwd and group."""
-        name = str(self.config.get("User", "0")).split(":")[0] or "0"
-        for row in self._rows("etc/passwd"):
-            if name in {row[0], row[2]}:
-                groups = [int(one[2]) for one in self._rows("etc/group") if row[0] in one[3].split(",")]
-                return User(uid=int(row[2]), gid=int(row[3]), groups=tuple(groups))
-        return User(uid=int(name), gid=0)
+        name, _, group = str(self.config.get("User", "")).partition(":")
+        name = name or "0"
+        row = self._account(name)
+        if row is None and not name.isdigit():
+            raise StackbuildError(
+                f"the image's user is not in its passwd: {name}", expected="a name in it, or a number"
+            )
+        rows = self._rows("etc/group", 4)
+        uid, gid = (int(row[2]), int(row[3])) if row else (int(name), 0)
+        if group:
+            numbers = [int(one[2]) for one in rows if group in {one[0], one[2]}] or [int(group)]
+            return User(uid=uid, gid=numbers[0])
+        groups = [int(one[2]) for one in rows if row and row[0] in one[3].split(",")]
+        return User(uid=uid, gid=gid, groups=tuple(groups))
 
-    def _rows(self, path: str) -> list[list[str]]:
+    def _account(self, name: str) -> list[str] | None:
+        """The line of passwd(5) that a name or a number means."""
+        return next((row for row in self._rows("etc/passwd", 7) if name in {row[0], row[2]}), None)
+
+    def _rows(self, path: str, fields: int) -> list[list[str]]:
+        """The lines of a file whose fields are parted by colons and whose third is a number."""
         for folder in reversed(self.folders()):
-            if (folder / path).is_file():
-                return [line.split(":") for line in (folder / path).read_text().splitlines()]
+            text = _text(folder, path)
+            if text is not None:
+                rows = [line.split(":") for line in text.splitlines()]
+                return [row for row in rows if len(row) == fields and row[2].isdigit()]
         return []
+
+
+def _text(folder: Path, path: str) -> str | None:
+    """A file of an unpacked layer; None where it has none, or one that a link leads to: out of the layer, perhaps."""
+    place = folder
+    for part in path.split("/"):
+        place = place / part
+        if place.is_symlink():
+            return None
+    return place.read_text("utf-8", "replace") if place.is_file() else None
 
 
 class Container:

@@ -8,16 +8,36 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
-from isal import igzip
+import zstandard
+from isal import igzip, isal_zlib
 
 from builder.digest import Digest
-from builder.errors import StackbuildError
-from builder.sandbox import Command, Root, started
+from builder.errors import HostileInput, StackbuildError
 from builder.store import Store
+
+_GZIP = b"\x1f\x8b"
+_ZSTD = b"\x28\xb5\x2f\xfd"
+_WINDOW = 128 << 20
+"""Bytes a zstd frame may make us keep; its own tools ask for `--long` above that."""
+
+
+_DAMAGED: tuple[type[Exception], ...] = (
+    OSError,
+    EOFError,
+    cast(type[Exception], isal_zlib.error),  # Its stub has it as a variable.
+    zlib.error,
+    zstandard.ZstdError,
+)
+
+
+class DecompressionError(Exception):
+    """A blob is cut off or damaged."""
 
 
 def folder(store: Store, name: str, fill: Callable[[Path, Path], None]) -> Path:
@@ -42,6 +62,7 @@ def layers(store: Store, wanted: Iterable[Mapping[str, Any]]) -> tuple[Path, ...
 
     Raises:
         HostileInput: a blob in the store has changed.
+        StackbuildError: a foreign layer was not fetched.
     """
     return tuple(folder(store, "layer-" + Digest(layer["diff_id"]).hex, _filler(store, layer)) for layer in wanted)
 
@@ -51,24 +72,79 @@ def forget(store: Store, name: str) -> None:
     shutil.rmtree(store.path / "roots" / name, ignore_errors=True)
 
 
+@contextmanager
+def decompressed(path: Path) -> Iterator[IO[bytes]]:
+    """The tar of a layer's blob: gzip, zstd or plain, as its first bytes tell; foreign media types are not always true.
+
+    Raises:
+        DecompressionError: while it is read: the blob is cut off or damaged.
+    """
+    with path.open("rb") as blob:
+        head = blob.read(len(_ZSTD))
+        blob.seek(0)
+        if head.startswith(_GZIP):
+            with igzip.open(blob, "rb") as stream:  # type: ignore[no-untyped-call]
+                yield _Guarded(stream)  # type: ignore[misc]
+        elif head == _ZSTD:
+            reader = zstandard.ZstdDecompressor(max_window_size=_WINDOW).stream_reader(blob, read_across_frames=True)
+            with reader as stream:
+                yield _Guarded(stream)  # type: ignore[misc]
+        else:
+            yield blob
+
+
+class _Guarded:
+    """A decompressor whose errors are ours, whatever library they come from."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def read(self, size: int = -1) -> bytes:
+        try:
+            return self._stream.read(size)
+        except _DAMAGED as error:
+            raise DecompressionError(str(error)) from None
+
+
 def _filler(store: Store, layer: Mapping[str, Any]) -> Callable[[Path, Path], None]:
     def fill(upper: Path, workspace: Path) -> None:
-        blob = store.checked(store.blob(Digest(layer["digest"])))
-        command = Command(argv=("{}",), program="builder.untar", tmpfs=(), enter=True)
-        with (
-            started(
-                Root(workspace=workspace, plain=upper), command, stdin=subprocess.PIPE, stderr=subprocess.PIPE
-            ) as running,
-            igzip.open(blob, "rb") as stream,  # type: ignore[no-untyped-call]
-        ):
-            assert running.process.stdin is not None
-            try:
-                shutil.copyfileobj(stream, running.process.stdin, 1 << 20)
-                running.process.stdin.close()
-            except BrokenPipeError:
-                pass
-            said = running.process.stderr.read() if running.process.stderr else b""
-            if running.process.wait():
-                raise StackbuildError(f"cannot unpack layer {layer['name']}", got=said.decode(errors="replace")[-500:])
+        blob = store.blob(Digest(layer["digest"]))
+        if not blob.exists():
+            raise StackbuildError(
+                f"layer {layer['name']} is not in the store",
+                where=str(layer["digest"]),
+                next_step="run the same command again: it is fetched or built anew",
+            )
+        unpack(store.checked(blob), str(layer["name"]), upper, workspace)
 
     return fill
+
+
+def unpack(blob: Path, name: str, upper: Path, workspace: Path) -> None:
+    """Unpack a layer's blob into the folder `upper`; `workspace` is empty, `name` the layer's for messages.
+
+    Raises:
+        HostileInput: the blob is cut off or damaged.
+        StackbuildError: it cannot be unpacked.
+    """
+    # Looking into a layer must be possible on hosts that have no sandbox.
+    from builder.sandbox import Command, Root, started
+
+    command = Command(argv=("{}",), program="builder.untar", tmpfs=(), enter=True)
+    with (
+        started(
+            Root(workspace=workspace, plain=upper), command, stdin=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as running,
+        decompressed(blob) as stream,
+    ):
+        assert running.process.stdin is not None
+        try:
+            shutil.copyfileobj(stream, running.process.stdin, 1 << 20)
+            running.process.stdin.close()
+        except BrokenPipeError:
+            pass
+        except DecompressionError as error:
+            raise HostileInput(f"layer {name} is damaged", got=str(error)) from None
+        said = running.process.stderr.read() if running.process.stderr else b""
+        if running.process.wait():
+            raise StackbuildError(f"cannot unpack layer {name}", got=said.decode(errors="replace")[-500:])

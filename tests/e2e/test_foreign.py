@@ -1,0 +1,142 @@
+"""A base image from a registry: built by us, pushed by skopeo, and built on as anybody's image is."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from builder.lock import Pin
+from builder.platforms import NATIVE
+from tests.e2e.conftest import need, need_network
+from tests.e2e.project import Site, share_sources
+
+_CONFIG = """
+version: 0.1
+storage: {{filesystem: {{rootdirectory: {folder}}}}}
+http: {{addr: "127.0.0.1:0"}}
+"""
+_MANIFEST = """
+[project]
+name = "foreign"
+platforms = ["{platform}"]
+
+[archives.bookworm]
+suites = ["bookworm"]
+
+[layouts.openshift]
+user = "somebody"
+uid = 4711
+gid = 0
+home = "/home/somebody"
+
+[images.root]
+from = "oci:{registry}/small/base:1"
+archive = "bookworm"
+
+[images.tool]
+from = "root"
+overlays = ["tool"]
+python = {{ from = "apt", prefix = "/opt/venv" }}
+
+[images.apt]
+from = "root"
+apt = ["tree"]
+
+[images.sibling]
+from = "oci:{registry}/small/base:1"
+layout = "openshift"
+"""
+
+
+@pytest.fixture(scope="module")
+def registry(small: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Debian's registry with the small project's base in it: its address."""
+    need("docker-registry", "skopeo")
+    folder = tmp_path_factory.mktemp("registry")
+    (folder / "registry.yml").write_text(_CONFIG.format(folder=folder / "data"))
+    log = folder / "log"
+    with log.open("wb") as output:
+        command = ["docker-registry", "serve", str(folder / "registry.yml")]
+        process = subprocess.Popen(command, stdout=output, stderr=output)
+    try:
+        for _ in range(400):
+            if "listening on" in (said := log.read_text()):
+                break
+            assert process.poll() is None, said
+            time.sleep(0.02)
+        address = said.split("listening on ")[1].split('"')[0].split()[0]
+        copy = ["skopeo", "copy", "--quiet", "--insecure-policy", "--preserve-digests", "--dest-tls-verify=false"]
+        subprocess.run([*copy, f"oci:{small.store_path}/images:base", f"docker://{address}/small/base:1"], check=True)
+        yield address
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def foreign(registry: str, small: Site, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """A project on it, locked."""
+    folder = tmp_path_factory.mktemp("foreign")
+    site = Site(folder / "project", folder / "store")
+    shutil.copytree(small.folder / "overlays", site.folder / "overlays")
+    (site.folder / "stacks.toml").write_text(_MANIFEST.format(platform=NATIVE, registry=registry))
+    said = site.try_("lock", env={"STACKBUILD_STORE": str(folder / "lock-store")})
+    if said.code:
+        need_network(said.err)
+        pytest.fail(said.err)
+    return site
+
+
+def test_a_child_refers_to_the_layers_that_its_base_has(foreign: Site, small: Site) -> None:
+    foreign.run("build", "tool", "--no-start")
+    layers = foreign.result("tool")["layers"]
+    below = small.result("base")["layers"]
+    assert [layer["digest"] for layer in layers[: len(below)]] == [layer["digest"] for layer in below]
+    assert not any((foreign.store_path / "images/blobs/sha256" / one["digest"][7:]).exists() for one in below)
+
+
+def test_a_package_of_debian_moves_nothing(foreign: Site, small: Site) -> None:
+    """What dpkg has of the base stays; the base's own dpkg configures what comes on top."""
+    share_sources(small.store_path, foreign.store_path)
+    foreign.run("build", "apt", "--no-start")
+    code, said = foreign.inside("apt", "dpkg --audit && tree --version && dpkg-query -f '${Package}=${Version}\\n' -W")
+    assert code == 0, said
+    text = foreign.project().locks.path(foreign.planned("apt").target, "apt").read_text()
+    assert text.count("\nPackage: ") == 1
+    known = {f"{pin.name}={pin.version}" for pin in _held(foreign)}
+    assert known < set(said.splitlines())
+    assert foreign.run("verify", "apt").code == 0
+
+
+def _held(site: Site) -> list[Pin]:
+    lock = site.project().locks.read(site.planned("root").target, "inherited")
+    assert lock is not None
+    return [pin for pin in lock.pins if pin.kind == "apt"]
+
+
+def test_a_sibling_with_another_user(foreign: Site) -> None:
+    foreign.run("build", "sibling", "--no-start")
+    code, said = foreign.inside(
+        "sibling", "stat -c '%u:%g %a' /home/somebody; id somebody; stat -c '%u:%g' /usr/bin/env"
+    )
+    assert (code, said.splitlines()) == (0, ["4711:0 2775", "uid=4711(somebody) gid=0(root) groups=0(root)", "0:0"])
+
+
+def test_skopeo_reads_what_is_complete(foreign: Site, tmp_path: Path) -> None:
+    """A check or a run brings the layers that were only referred to; then the image can be copied."""
+    foreign.run("build", "tool", "--no-start")
+    assert foreign.run("shell", "tool", "--", "cat", "/usr/local/bin/tool").code == 0
+    copy = [
+        "skopeo",
+        "copy",
+        "--quiet",
+        "--insecure-policy",
+        f"oci:{foreign.store_path}/images:tool",
+        f"dir:{tmp_path}/copy",
+    ]
+    subprocess.run(copy, check=True)

@@ -39,6 +39,8 @@ class Action:
         sources: role → pinned file that is read.
         local: digest → file of the project that is read (an overlay's). Where it lies is not part of the key.
         layers: whether its result holds layers of the image.
+        content: what must be performed before the layers can be read, where the result only refers to them: those of
+            a foreign image, which are not fetched for nothing. Not part of the key.
     """
 
     kind: str
@@ -50,12 +52,18 @@ class Action:
     sources: Mapping[str, Pin] = field(default_factory=dict)
     local: Mapping[str, Path] = field(default_factory=dict)
     layers: bool = True
+    content: Action | None = None
 
     def __hash__(self) -> int:
         return hash(self.plan_key)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Action) and self.plan_key == other.plan_key
+
+    @property
+    def readable(self) -> Action:
+        """What an action needs that reads the layers themselves: this one, or its `content`."""
+        return self.content or self
 
     @cached_property
     def document(self) -> dict[str, Json]:

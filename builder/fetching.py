@@ -10,12 +10,13 @@ from threading import Lock as Mutex
 from threading import RLock
 
 from builder.digest import Digest
-from builder.errors import Problems, StackbuildError, Unreachable
+from builder.errors import HostileInput, Problems, StackbuildError, Unreachable
 from builder.kinds import kinds, submodule
 from builder.lock import Pin
 from builder.manifest.model import Manifest
 from builder.net import Client
 from builder.store import Store
+from builder.user_config import environment
 
 _THREADS = 16
 Progress = Callable[[Pin, int], None]
@@ -77,6 +78,15 @@ class Fetcher:
                     got=error.what,
                     next_step="try again later, or move only such pins: stackbuild lock --refresh-missing",
                 )
+            except HostileInput as error:
+                return HostileInput(
+                    error.what,
+                    where=f"{pin.kind} {pin.name} {pin.version}",
+                    expected=error.expected,
+                    got=error.got,
+                    next_step="find out who changed the file; if it is right, move its pin: "
+                    f"stackbuild lock --upgrade-package {pin.name}",
+                )
             except StackbuildError as error:
                 return error
             except OSError as error:
@@ -92,7 +102,7 @@ class Fetcher:
         with self._mutex:
             if pin.kind not in self._finders:
                 places = submodule(pin.kind, "places") or kinds()[pin.kind]
-                self._finders[pin.kind] = places.finder(self._manifest, self._client, os.environ)
+                self._finders[pin.kind] = places.finder(self._manifest, self._client, environment(os.environ))
         return self._finders[pin.kind](pin)
 
 

@@ -6,14 +6,15 @@ Source: OCI image-spec v1.1, config.md, manifest.md and image-index.md.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 
+from builder import conflicts
 from builder.action import Action, Result, Workshop
 from builder.digest import Json, canonical
-from builder.errors import Problems, StackbuildError
-from builder.listing import conflicts
-from builder.manifest.env import image_env
+from builder.errors import StackbuildError
+from builder.manifest.env import PATH, image_env, programs
 from builder.manifest.model import Image, Manifest, Target
 from builder.store import Store
 from builder.tree import NEWEST
@@ -26,9 +27,24 @@ _MOST_LAYERS = 100
 _CREATED = datetime.fromtimestamp(NEWEST, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def plan(manifest: Manifest, target: Target, actions: Sequence[Action]) -> Action:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defaults:
+    """What the foreign image says that a family begins with.
+
+    Attributes:
+        config: its `config` object; ours goes over it.
+        history: its entries, one for each of its layers but for those marked `empty_layer`.
+    """
+
+    config: Mapping[str, Json]
+    history: tuple[Mapping[str, Json], ...]
+
+
+def plan(manifest: Manifest, target: Target, actions: Sequence[Action], defaults: Defaults | None = None) -> Action:
     """The image of one target from the actions of it and its ancestors, lowest layer first."""
-    options: Json = {"config": _config(manifest, target), "created": _CREATED}
+    options: dict[str, Json] = {"config": _config(manifest, target, defaults), "created": _CREATED}
+    if defaults is not None:
+        options["history"] = defaults.history
     needs = {f"{number:03}": action for number, action in enumerate(a for a in actions if a.layers)}
     return Action(
         kind="image",
@@ -41,7 +57,7 @@ def plan(manifest: Manifest, target: Target, actions: Sequence[Action]) -> Actio
     )
 
 
-def _config(manifest: Manifest, target: Target) -> Json:
+def _config(manifest: Manifest, target: Target, defaults: Defaults | None) -> Json:
     """The `config` object: what the nearest image of the chain says, or what follows from the layout."""
     chain = manifest.family(target)
 
@@ -64,7 +80,37 @@ def _config(manifest: Manifest, target: Target) -> Json:
         "ExposedPorts": {f"{port}/tcp": {} for port in sorted(ports)},
         "Labels": labels,
     }
-    return {name: value for name, value in config.items() if value not in (None, {}, ())}
+    said = {name: value for name, value in config.items() if value not in (None, {}, (), [])}
+    return _over(defaults.config, said, programs(manifest, target)) if defaults is not None else said
+
+
+def _over(base: Mapping[str, Json], said: Mapping[str, Json], folders: Sequence[str]) -> Json:
+    """A foreign image's config with what we say over it.
+
+    Variables, ports, labels and volumes are added to. An entry point of ours takes the place of the base's command too,
+    which was meant for another program, as a Dockerfile's ENTRYPOINT does.
+
+    Args:
+        folders: what comes first in PATH, the very first last.
+    """
+    found = {**base, **said}
+    if "Entrypoint" in said and "Cmd" not in said:
+        found.pop("Cmd", None)
+    for name in ("ExposedPorts", "Labels", "Volumes"):
+        tables = [cast(Mapping[str, Json], one[name]) for one in (base, said) if name in one]
+        if tables:
+            found[name] = {key: value for table in tables for key, value in table.items()}
+    ours, env = (
+        dict(row.partition("=")[::2] for row in cast(Sequence[str], one.get("Env", ()))) for one in (said, base)
+    )
+    env.update(ours)
+    if "PATH" not in ours:
+        env.setdefault("PATH", PATH)
+        for folder in folders:
+            if folder not in env["PATH"].split(":"):
+                env["PATH"] = f"{folder}:{env['PATH']}"
+    found["Env"] = [f"{name}={value}" for name, value in sorted(env.items())]
+    return found
 
 
 def _workdir(chain: Sequence[Image]) -> str:
@@ -86,7 +132,7 @@ def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -
         raise StackbuildError(
             f"{action.name} has {len(layers)} layers", expected=f"at most {_MOST_LAYERS}; runtimes stop at 127"
         )
-    _refuse_conflicts(action, results, workshop.store)
+    conflicts.refuse(action, results, workshop.store)
     system, _, architecture = action.platform.partition("/")
     platform = {"architecture": architecture.partition("/")[0], "os": system}
     config = canonical(
@@ -95,9 +141,7 @@ def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -
             **platform,
             "config": options["config"],
             "rootfs": {"type": "layers", "diff_ids": [layer["diff_id"] for layer in layers]},
-            "history": [
-                {"created": options["created"], "created_by": f"stackbuild: {layer['name']}"} for layer in layers
-            ],
+            "history": _history(options, layers),
         }
     )
     config_digest = workshop.store.put_blob(config)
@@ -116,24 +160,14 @@ def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -
     return {"manifest": descriptor, "config": config_digest, "layers": layers}
 
 
-def _refuse_conflicts(action: Action, results: Mapping[str, Result], store: Store) -> None:
-    """Python packages lie in separate layers, so only here can be seen that two bring one path."""
-    wheels = [
-        layer
-        for role in sorted(results)
-        if action.needs[role].kind in {"pip", "pip.environment"}
-        for layer in results[role]["layers"]
+def _history(options: Mapping[str, Any], layers: Sequence[Mapping[str, Any]]) -> list[Json]:
+    """The foreign image's entries for its layers, which are the lowest, then ours."""
+    found: list[Json] = list(options.get("history", ()))
+    described = sum(not row.get("empty_layer") for row in options.get("history", ()))
+    found += [
+        {"created": options["created"], "created_by": f"stackbuild: {layer['name']}"} for layer in layers[described:]
     ]
-    found = [
-        StackbuildError(
-            f"two packages bring /{path} with different content: {one} and {other}",
-            where=action.name,
-            next_step="leave one of them out, or pin versions that do not collide",
-        )
-        for path, one, other in conflicts(store, wheels)
-    ]
-    if found:
-        raise Problems(found[:20])
+    return found
 
 
 def write_index(store: Store, descriptors: Sequence[Mapping[str, Any]]) -> dict[str, Json]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder.lock import Lock, Pin
-from builder.locks import Locks
+from builder.locks import Locks, held
 from builder.manifest.model import Manifest, Target
 from builder.net import Client
 from builder.store import Store
@@ -25,6 +25,7 @@ class Making:
         refresh_missing: also move pins whose file nobody serves any more.
         vanished: the names of a lock's pins that no source has.
         fetch: brings pinned files into the store; sdists need it, their metadata being built.
+        told: says a line to the user.
     """
 
     manifest: Manifest
@@ -37,17 +38,21 @@ class Making:
     keep: bool = True
     upgrade: frozenset[str] = frozenset()
     refresh_missing: bool = False
+    told: Callable[[str], None] = lambda _: None
 
 
 def inherited_locks(manifest: Manifest, locks: Locks, target: Target, kind: str) -> tuple[tuple[str, Lock], ...]:
-    """The ancestors' image names and locks of that kind, root first."""
-    found: list[tuple[str, Lock]] = []
-    parent = manifest.parent(target)
-    while parent is not None:
-        if (lock := locks.read(parent, kind)) is not None:
-            found.append((parent.image, lock))
-        parent = manifest.parent(parent)
-    return tuple(reversed(found))
+    """The ancestors' image names and locks of that kind, root first.
+
+    A foreign image that the family begins with comes before them all, of its own root too, as `oci:REFERENCE`; its
+    pins have no file.
+    """
+    base = held(manifest, locks, target, kind)
+    found = [base] if base is not None else []
+    for one in manifest.lineage(target)[:-1]:
+        if (lock := locks.read(one, kind)) is not None:
+            found.append((one.image, lock))
+    return tuple(found)
 
 
 def relative(manifest: Manifest, path: Path) -> str:

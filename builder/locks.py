@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
 from builder.kinds import kinds, submodule
 from builder.lock import Lock
-from builder.manifest.model import Target
+from builder.manifest.env import CONDA
+from builder.manifest.model import Manifest, Target
 
 
 @cache
@@ -54,3 +55,30 @@ class Locks:
         """Every file below the folder, sorted."""
         if self.folder.is_dir():
             yield from sorted(path for path in self.folder.rglob("*") if path.is_file())
+
+
+def held(manifest: Manifest, locks: Locks, target: Target, kind: str) -> tuple[str, Lock] | None:
+    """What the foreign image that the target's family begins with holds of a kind: its name, and pins without files.
+
+    Python packages count that lie where the target's own will, conda's likewise; `oci` are its Pythons, each named by
+    its prefix. None where the family has no such root, or it holds none.
+
+    Raises:
+        StackbuildError: the lock that says it is damaged.
+    """
+    root = manifest.lineage(target)[0]
+    base = manifest.image(root).base
+    lock = locks.read(root, "inherited") if base else None
+    if lock is None:
+        return None
+    prefix = ""
+    if kind == "pip":
+        python = manifest.option(target, "python")
+        if not isinstance(python, Mapping):
+            return None
+        prefix = str(python.get("prefix") or manifest.option(target, "conda-prefix") or CONDA)
+    elif kind == "conda":
+        prefix = str(manifest.option(target, "conda-prefix") or CONDA)
+    wanted = "python" if kind == "oci" else kind
+    pins = tuple(pin for pin in lock.pins if pin.kind == wanted and prefix in {"", pin.field("prefix")})
+    return (f"oci:{base}", Lock(request=(), pins=pins)) if pins else None

@@ -46,9 +46,17 @@ def _plan(manifest: Manifest, locks: Locks, target: Target, planned: dict[Target
         module = room(name)
         if hasattr(module, "plan"):
             site = replace(site, own=(*site.own, *module.plan(site)))
-    found = Planned(target=target, actions=site.own, image=image.plan(manifest, target, site.below()))
+    end = image.plan(manifest, target, site.layers(), _defaults(site))
+    found = Planned(target=target, actions=site.own, image=end)
     planned[target] = found
     return found
+
+
+def _defaults(site: Site) -> image.Defaults | None:
+    """What the config of a foreign image says that the family begins with."""
+    rooms = (room(name) for name in kinds())
+    found = (module.defaults(site) for module in rooms if hasattr(module, "defaults"))
+    return next((one for one in found if one is not None), None)
 
 
 def lineage(manifest: Manifest, target: Target, planned: Mapping[Target, Planned]) -> tuple[Planned, ...]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from builder.action import Action
 from builder.errors import StackbuildError
 from builder.lock import Lock, Pin
-from builder.locks import Locks
+from builder.locks import Locks, held
 from builder.manifest.model import Image, Layout, Manifest, Target
 
 
@@ -77,13 +77,18 @@ class Site:
             )
         return found
 
-    def below(self) -> tuple[Action, ...]:
+    def layers(self) -> tuple[Action, ...]:
         """Every action whose layers lie below what is planned next: the ancestors', then this image's own."""
         return (*(action for planned in self.ancestors for action in planned.actions), *self.own)
 
+    def below(self) -> tuple[Action, ...]:
+        """The same to be read: the layers of a foreign image, to which others only refer, are fetched."""
+        return tuple(action.readable for action in self.layers())
+
     def pins(self, kind: str) -> Mapping[str, Pin]:
-        """Pins of that kind, inherited and own, by name."""
-        found: dict[str, Pin] = {}
+        """Pins of that kind, inherited and own, by name. What a foreign image holds is among them, without files."""
+        base = held(self.manifest, self.locks, self.target, kind)
+        found = {pin.name: pin for pin in base[1].pins} if base is not None else {}
         for target in (*(planned.target for planned in self.ancestors), self.target):
             lock = self.locks.read(target, kind)
             if lock is not None:

@@ -81,7 +81,7 @@ def actions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Action
     for room in ("account", "apt", "overlay", "pip"):
         monkeypatch.setattr(f"builder.kinds.{room}.build.codec", lambda: {"codec": "golden"})
     monkeypatch.setattr("builder.kinds.pip.environment.codec", lambda: {"codec": "golden"})
-    monkeypatch.setattr("builder.kinds.pip.build.NATIVE", "linux/amd64")
+    monkeypatch.setattr("builder.kinds.pip.python.NATIVE", "linux/amd64")
     monkeypatch.setattr("builder.kinds.pip.source_build.library", lambda name: "golden")
     for name, path, mode in (("one", "etc/one.conf", 0o644), ("two", "usr/bin/two", 0o755)):
         file = tmp_path / "overlays" / name / path

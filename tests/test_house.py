@@ -25,15 +25,21 @@ ROOT: Final = Path(__file__).parent.parent
 LONGEST: Final = 400
 
 ORDER: Final = """
+    redaction
     errors platforms
-    digest
+    digest scratch
     tree lock manifest.shape
-    store sandbox_child untar manifest.fragments
-    net sandbox layer scan listing failed action
-    unpacked plan parts kinds.*
+    store interpreter waiver cells sandbox_child untar manifest.fragments manifest.lines proxies
+    user_config
+    credentials
+    session
+    requester
+    net remote sandbox layer scan listing failed action
+    unpacked plan ahead transports
+    parts conflicts impure kinds.*
     manifest
     locks fetching
-    site locking image runtime
+    site locking image runtime together
     kinds
     planner
     executors checks exports templates
@@ -49,6 +55,7 @@ the manifest's schema is made; what the kinds do with a manifest comes after it.
 
 ONLY_IN: Final = {
     "click": ("cli", "commands"),
+    "conda_lock": ("kinds.conda.lockfile",),
     "deflate": ("layer",),
     "http": ("net", "runtime"),
     "installer": ("kinds.pip",),
@@ -58,19 +65,27 @@ ONLY_IN: Final = {
     "packaging": ("kinds.pip",),
     "pip": ("kinds.pip.index",),
     "pysequoia": ("kinds.apt.keyring",),
-    "requests": ("net",),
+    "rattler": ("kinds.conda.matching", "kinds.conda.worker"),
+    "requests": ("net", "requester", "session"),
     "rich": ("commands",),
-    "tomli": ("manifest",),
+    "tomli": ("kinds.fetch.lockfile", "manifest", "user_config"),
     "urllib.request": (),
     "urllib3": ("net",),
     "uv": ("kinds.pip.uv",),
+    "yaml": ("kinds.conda.lockfile",),
+    "zstandard": ("kinds.conda", "kinds.fetch.archive", "unpacked", "kinds.fetch.tar"),
     # In a root file system: sandbox alone, and the programs that run inside it. On the host: resolvers, git, and
-    # the whole of stackbuild again, for `verify`. `unpacked` names a constant.
+    # the whole of stackbuild again, for `verify`. `unpacked` names a constant; `failed` copies as only cp(1) does.
     "subprocess": (
+        "credentials",
+        "failed",
         "kinds.apt.install",
+        "kinds.conda.solve",
+        "kinds.npm.npm",
         "kinds.pip.piptools",
         "kinds.pip.uv",
         "sandbox",
+        "transports.docker_config",
         "unpacked",
         "workflow.since_revision",
         "workflow.verify",
@@ -194,7 +209,7 @@ def test_library_has_one_door(library: str) -> None:
 def test_only_the_command_line_exits() -> None:
     """Programs that run in a sandbox end themselves as well: they are nobody's library."""
     apt = ("kinds.apt.extract", "kinds.apt.install", "kinds.apt.unpack")
-    programs = ("sandbox_child", *apt, "kinds.pip.backend_program", "kinds.pip.compile_program")
+    programs = ("sandbox_child", *apt, "kinds.pip.backend_program", "kinds.pip.compile_program", "kinds.conda.worker")
     wrong = [
         f"{path}:{node.lineno}"
         for module, path in MODULES.items()
@@ -216,9 +231,11 @@ def test_every_dependency_is_imported() -> None:
         for name, _ in _imports(path, inside_functions=True)
         if name.split(".")[0] not in {*sys.stdlib_module_names, "builder"}
     }
-    # pip-tools is run as `python -m piptools`; urllib3 is what requests raises errors and verifies with.
+    names = {"conda-lock": "conda_lock", "py-rattler": "rattler"}
+    # pip-tools is run as `python -m piptools`; urllib3 is what requests raises errors and verifies with; yaml, what
+    # conda-lock writes with.
     assert "piptools" in MODULES["kinds.pip.piptools"].read_text(encoding="utf-8")
-    assert imported - {"urllib3"} == asked - {"pip-tools"}
+    assert imported - {"urllib3", "yaml"} == {names.get(name, name) for name in asked} - {"pip-tools"}
 
 
 def test_files_are_short() -> None:

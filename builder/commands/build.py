@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,7 @@ def command(
             _say(built, as_json)
             return
     from builder.commands._targets import here
-    from builder.workflow import build, since_revision
+    from builder.workflow import build, since_revision, waivers
     from builder.workflow.project import open_project, select
 
     project = open_project(folder)
@@ -56,6 +57,9 @@ def command(
         chosen = chosen or list(named)  # What is only planned need not run here.
     else:
         chosen, skipped = here(project, wanted)
+    for image, waiver in waivers.standing(project, chosen, datetime.now(UTC).date()):
+        if waiver.until is not None:
+            print(f"{image}: {waiver}", file=sys.stderr)
     planned = build.plan(project, chosen)
     if since is not None:
         chosen = since_revision.changed(project, planned, since, chosen)
@@ -67,6 +71,9 @@ def command(
     with progress() as shown:
         built = build.build(project, chosen, jobs=jobs, watcher=shown, progress=shown.fetched, planned=planned)
     build.remember(project, planned, chosen)
+    for target in built.fresh:
+        for step in build.unproven(project, planned, target):
+            print(f"{target}: {step} is not proven to be reproducible: stackbuild verify {target}", file=sys.stderr)
     if start:
         _prove(project, built.fresh)
     _say(fresh.Built(fresh=built.fresh, kept=built.kept, skipped=tuple(skipped)), as_json)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -29,11 +30,13 @@ def command(
     as_json: bool,
 ) -> None:
     from builder.errors import raise_all
-    from builder.workflow import lock
+    from builder.workflow import lock, waivers
     from builder.workflow.project import open_project, select
 
     project = open_project(folder)
     targets = select(project.manifest, wanted)
+    for image, waiver in waivers.standing(project, targets, datetime.now(UTC).date()):
+        _say(f"{image}: {waiver}")
     if check:
         problems = lock.check(project, targets)
         if as_json:

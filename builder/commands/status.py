@@ -27,6 +27,7 @@ def command(folder: Path, wanted: tuple[str, ...], as_json: bool) -> None:
                 "built": one.built,
                 "because": one.because,
                 "size": one.size,
+                "unproven": list(one.unproven),
             }
             for one in states
         ]
@@ -36,3 +37,5 @@ def command(folder: Path, wanted: tuple[str, ...], as_json: bool) -> None:
     for one in states:
         size = gigabytes(one.size) if one.size else ""
         print(f"{one.target!s:{width}}  locked {one.locked:4} built {one.built:6} {size or one.because}".rstrip())
+        for step in one.unproven:
+            print(f"{'':{width}}  not proven to be reproducible: {step}")

@@ -37,8 +37,11 @@ def image_env(manifest: Manifest, target: Target) -> dict[str, str]:
 
 
 def programs(manifest: Manifest, target: Target) -> tuple[str, ...]:
-    """The folders that come first in PATH, the very first last: conda's, then the virtual environment's."""
+    """The folders that come first in PATH, the very first last: npm's, conda's, then the virtual environment's."""
     found = []
+    node = manifest.option(target, "node")
+    if isinstance(node, Mapping) and "prefix" in node:
+        found.append(f"{node['prefix']}/bin")
     if any(manifest.ask(one, "conda") for one in manifest.lineage(target)):
         found.append(f"{manifest.option(target, 'conda-prefix') or CONDA}/bin")
     python = manifest.option(target, "python")

@@ -8,7 +8,7 @@ text ── tomli ──► tables ── shape.findings ──┐
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +148,8 @@ def _frozen(value: Any) -> Json:
         return tuple(_frozen(item) for item in value)
     if isinstance(value, dict):
         return {key: _frozen(item) for key, item in value.items()}
+    if isinstance(value, date):
+        return value.isoformat()
     assert value is None or isinstance(value, (bool, int, str)), value
     return value
 

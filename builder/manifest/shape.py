@@ -19,7 +19,7 @@ import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache
 from typing import TypeAlias, TypedDict
 
@@ -64,8 +64,9 @@ _TYPES = {
     "array": "a list",
     "object": "a table",
 }
+_DATES: Mapping[type, str] = {date: "date", datetime: "date-time"}
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
-_END_OF_NAME = re.compile(r"[\[=<>!~; @]")
+_END_OF_NAME = re.compile(r"(?<=.)[\[=<>!~; @]")  # An npm name may begin with @.
 _DASHES = re.compile(r"[-_.]+")
 
 
@@ -143,8 +144,8 @@ def findings(value: object, schema: Schema, names: Names, path: str = "") -> Ite
 def _is(value: object, schema: Schema) -> bool:
     match schema["type"]:
         case "string":
-            # TOML has date-times of its own; JSON, and so an editor, sees them as strings.
-            return isinstance(value, str) or (isinstance(value, datetime) and "format" in schema)
+            # TOML has dates and date-times of its own; JSON, and so an editor, sees them as strings.
+            return isinstance(value, str) or schema.get("format") == _DATES.get(type(value), "none")
         case "integer":
             return isinstance(value, int) and not isinstance(value, bool)
         case "boolean":
@@ -175,7 +176,7 @@ def _pattern(pattern: str) -> re.Pattern[str]:
 
 
 def _string(value: object, schema: Schema, names: Names, path: str) -> Iterator[Finding]:
-    text = value.isoformat() if isinstance(value, datetime) else value
+    text = value.isoformat() if isinstance(value, date) else value
     assert isinstance(text, str)
     if "enum" in schema and text not in schema["enum"]:
         yield Finding(

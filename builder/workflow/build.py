@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from builder import image
+from builder import image, impure
 from builder.action import Action
 from builder.digest import Digest
 from builder.errors import StackbuildError
@@ -23,6 +23,9 @@ from builder.workflow.project import Project
 
 _APT_SCRATCH = 3
 """What a root takes at most, as a multiple of its packages' installed size: unpacked, in layers, for mounting."""
+
+_ARCHIVE_SCRATCH = 5
+"""What a fetched archive or a package takes at most, as a multiple of its size: unpacked, and in a layer."""
 
 
 def plan(project: Project, targets: Sequence[Target]) -> dict[Target, Planned]:
@@ -100,6 +103,8 @@ def room(actions: Sequence[Action]) -> int:
             total += _APT_SCRATCH * sum(int(pin.field("Installed-Size", "0")) << 10 for pin in action.sources.values())
         elif action.kind == "pip":
             total += 2 * sum(pin.size for role, pin in action.sources.items() if role.startswith("wheel:"))
+        elif action.kind in {"conda", "fetch", "npm"}:
+            total += _ARCHIVE_SCRATCH * sum(pin.size for pin in action.sources.values())
     return total
 
 
@@ -114,6 +119,36 @@ def result(project: Project, planned: Mapping[Target, Planned], target: Target) 
     if found is None:
         raise StackbuildError(f"not built: {target}", next_step=f"stackbuild build {target.image}")
     return dict(found["result"])
+
+
+def complete(project: Project, planned: Mapping[Target, Planned], target: Target) -> None:
+    """Fetch the foreign layers that a built target only refers to, so that it can be started or copied.
+
+    Raises:
+        Problems: they cannot be fetched, or are not what they were when they were locked.
+    """
+    (end,) = _images(planned, [target])
+    wanted = [need.content for need in end.needs.values() if need.content is not None]
+    whole = Plan.of(wanted)
+    needed = whole.stale(project.store, wanted)
+    if needed:
+        fetcher = Fetcher(project.manifest, project.store, Client())
+        foresee(project.store, fetcher.missing(pins_of([whole.action(key) for key in needed])), 0)
+        execute(whole, needed, project.store, jobs=1, fetch=fetcher, watcher=_Silent())
+
+
+class _Silent:
+    """A watcher for what has no progress to show."""
+
+    def started(self, action: Action) -> None: ...
+
+    def finished(self, action: Action, how: str) -> None: ...
+
+
+def unproven(project: Project, planned: Mapping[Target, Planned], target: Target) -> tuple[str, ...]:
+    """The names of a built target's steps that may come out otherwise another time, for all that is known."""
+    (end,) = _images(planned, [target])
+    return tuple(action.name for action in impure.unproven(project.store, end.needs.values()))
 
 
 def _images(planned: Mapping[Target, Planned], targets: Sequence[Target]) -> list[Action]:

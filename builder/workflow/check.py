@@ -63,4 +63,6 @@ def open_image(project: Project, target: Target) -> Image:
         StackbuildError: it is not built as manifest and locks now say.
     """
     planned = build.plan(project, (target,))
-    return Image(project.store, build.result(project, planned, target))
+    found = build.result(project, planned, target)
+    build.complete(project, planned, target)
+    return Image(project.store, found)

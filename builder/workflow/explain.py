@@ -39,12 +39,12 @@ def explain(project: Project, planned: Mapping[Target, Planned], target: Target)
 
 def record(project: Project, planned: Mapping[Target, Planned]) -> None:
     """Remember under each action's name which plan key it had last, so that a later `explain` can compare."""
-    for one in planned.values():
-        for action in (*one.actions, one.image):
-            if action is not None and project.store.has_action(action.plan_key):
-                path = _note(project, action)
-                if not path.exists() or path.read_text() != action.plan_key:
-                    project.store.write(f"names/{path.name}", action.plan_key.encode())
+    ends = [one.image for one in planned.values() if one.image is not None]
+    for action in dict.fromkeys(action for end in ends for action in end.walk()):
+        if project.store.has_action(action.plan_key):
+            path = _note(project, action)
+            if not path.exists() or path.read_text() != action.plan_key:
+                project.store.write(f"names/{path.name}", action.plan_key.encode())
 
 
 def _because(project: Project, action: Action, stale: frozenset[Digest]) -> Iterator[str]:
@@ -63,7 +63,7 @@ def _because(project: Project, action: Action, stale: frozenset[Digest]) -> Iter
         if last.get(field) != now[field]:
             yield f"{field.replace('_', ' ')}: {last.get(field)} → {now[field]}"
     before, after = last["inputs"], now["inputs"]
-    told = {line.split(" ")[1] for line in moved if line.startswith(("pip ", "apt "))}
+    told = {line.split(" ")[1] for line in moved if line.startswith(("pip ", "apt ", "conda ", "fetch ", "npm "))}
     for role in sorted(before.keys() | after.keys()):
         if before.get(role) == after.get(role) or role.rpartition(":")[2] in told:
             continue
@@ -81,12 +81,18 @@ def _because(project: Project, action: Action, stale: frozenset[Digest]) -> Iter
 def _options(before: Any, now: Any, path: str) -> Iterator[str]:
     """Lines for what differs. Packages are compared by name: `wheels` of pip are rows that begin with the name and
     end with the version, `versions` of apt a table."""
-    if before == now or path == "parts":  # How packages are cut into layers follows from which there are.
+    if before == now or path in {"parts", "packages"}:  # They follow from which packages there are.
         return
     if path == "wheels":
         yield from _moved("pip", *({row[0]: row[-1] for row in rows or ()} for rows in (before, now)))
     elif path == "versions":
         yield from _moved("apt", before or {}, now)
+    elif path == "conda":
+        yield from _moved("conda", before or {}, now)
+    elif path == "npm":
+        yield from _moved("npm", before or {}, now)
+    elif path == "fetched":
+        yield from _moved("fetch", before or {}, now)
     elif path == "config.Env" and before:
         old, new = (dict(one.split("=", 1) for one in rows) for rows in (before, now))
         yield from _options(old, new, "env")

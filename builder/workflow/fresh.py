@@ -20,6 +20,9 @@ from builder.manifest.model import Target
 from builder.platforms import NATIVE, runs
 from builder.store import Store
 
+FOLDERS = ("locks", "overlays", "scripts")
+"""What of a project a plan is made from, beside the manifest; `scripts` are those that images run."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
@@ -80,10 +83,10 @@ def remember(manifest_path: Path, store: Store, table: Mapping[Target, Known]) -
 
 
 def inputs_digest(manifest_path: Path) -> Digest:
-    """The digest of all that a plan is made from: manifest, locks, overlays, this program, the machine's kind."""
+    """The digest of all that a plan is made from: manifest, `FOLDERS`, this program, the machine's kind."""
     hasher = hashlib.sha256(canonical([__version__, _program_state(), NATIVE]))
     folder = manifest_path.parent
-    for path in [manifest_path, *_files(folder / "locks"), *_files(folder / "overlays")]:
+    for path in [manifest_path, *(path for name in FOLDERS for path in _files(folder / name))]:
         data = os.readlink(path).encode() if path.is_symlink() else path.read_bytes()
         mode = "l" if path.is_symlink() else "x" if path.stat().st_mode & 0o100 else "f"
         hasher.update(f"{path.relative_to(folder)}\0{mode}\0{len(data)}\0".encode("utf-8", "surrogateescape"))
@@ -120,5 +123,6 @@ def _there(store: Store, key: str) -> bool:
     if action is None:
         return False
     result = action["result"]
-    names = [result["manifest"]["digest"], result["config"], *(layer["digest"] for layer in result["layers"])]
+    layers = (layer["digest"] for layer in result["layers"] if not layer.get("foreign"))
+    names = [result["manifest"]["digest"], result["config"], *layers]
     return all(store.blob(Digest(name)).exists() for name in names)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from builder import cells, together
 from builder.errors import Problems, StackbuildError, raise_all
 from builder.fetching import Fetcher
 from builder.kinds import kinds, submodule
@@ -69,14 +70,17 @@ def lock(project: Project, targets: Sequence[Target], wish: Wish, told: Told) ->
         vanished=lambda old: _vanished(fetch, client, old),
         jobs=os.cpu_count() or 1,
         keep=not wish.upgrade_all,
-        upgrade=wish.upgrade,
+        upgrade=together.widened(project.manifest, wish.upgrade),
         refresh_missing=wish.refresh_missing,
+        told=told,
     )
     before = {
         (target, kind): project.locks.read(target, kind) for target in project.manifest.targets() for kind in formats()
     }
-    solved = _solve(making, _with_ancestors(project, targets), told)
-    return tuple(_written(project, solved, before))
+    asked = _with_ancestors(project, targets)
+    solved = _solve(making, asked, told)
+    raise_all(list(_torn(making, before, solved)))
+    return tuple(_written(project, solved, {key: old for key, old in before.items() if key[0] in asked}))
 
 
 def check(project: Project, targets: Sequence[Target]) -> list[StackbuildError]:
@@ -123,7 +127,7 @@ def _solve(making: Making, targets: Sequence[Target], told: Told) -> _Solved:
                 parent = making.manifest.parent(target)
                 above = running.get(parent) if parent else None
                 running[target] = threads.submit(_one, module, making, target, shared, above, told)
-        problems = _problems(running.values())
+        problems = cells.tables(_problems(running.values()), [str(target) for target in targets])
         raise_all(problems)
         for target, future in running.items():
             solved.update({(target, kind): one for kind, one in future.result().items()})
@@ -143,6 +147,16 @@ def _one(
     return found
 
 
+def _torn(
+    making: Making, before: Mapping[tuple[Target, str], Lock | None], solved: _Solved
+) -> Iterator[StackbuildError]:
+    """Sets that move as one and did not, unless every pin may move."""
+    for target in dict.fromkeys(one for one, _ in solved) if making.keep else ():
+        was = {kind: before.get((target, kind)) for kind in formats()}
+        now = {kind: solved[target, kind][0] for kind in formats() if (target, kind) in solved}
+        yield from together.problems(making.manifest, target, was, now, making.upgrade)
+
+
 def _problems(futures: Any) -> list[StackbuildError]:
     found: dict[str, StackbuildError] = {}
     for future in futures:
@@ -160,8 +174,6 @@ def _written(project: Project, solved: _Solved, before: Mapping[tuple[Target, st
     """Write what differs from the files there; what a target no longer needs goes."""
     changes = []
     for (target, kind), old in before.items():
-        if not any(one == target for one, _ in solved):
-            continue
         path = project.locks.path(target, kind)
         new = solved.get((target, kind))
         if new is None:

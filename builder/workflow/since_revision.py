@@ -15,6 +15,7 @@ from builder.manifest.model import Target
 from builder.manifest.read import read
 from builder.planner import plan_targets
 from builder.site import Planned
+from builder.workflow.fresh import FOLDERS
 from builder.workflow.project import Project
 
 
@@ -40,10 +41,10 @@ def changed(
 
 
 def _export(folder: Path, revision: str, manifest: str, into: Path) -> None:
-    """The manifest, locks and overlays of a revision; git's own archive, nothing of the work tree."""
+    """The manifest, locks, overlays and scripts of a revision; git's own archive, nothing of the work tree."""
     prefix = _git(folder, "rev-parse", "--show-prefix").decode().strip()
     present = _git(folder, "ls-tree", "--name-only", "--end-of-options", f"{revision}:{prefix}").decode().split("\n")
-    wanted = [name for name in (manifest, "locks", "overlays") if name in present]
+    wanted = [name for name in (manifest, *FOLDERS) if name in present]
     if manifest not in wanted:
         raise StackbuildError(f"no {manifest} at revision {revision}", where=str(folder))
     data = _git(folder, "archive", "--format=tar", "--end-of-options", f"{revision}:{prefix}", *wanted)

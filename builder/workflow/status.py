@@ -21,6 +21,7 @@ class State:
         built: "yes", "no", or "stale".
         because: the first reason of a stale or missing build.
         size: bytes of its layers, compressed; 0 if it is not built.
+        unproven: its steps, and its ancestors', that nobody has seen to do the same twice; `verify` does.
     """
 
     target: Target
@@ -28,6 +29,7 @@ class State:
     built: str
     because: str
     size: int
+    unproven: tuple[str, ...] = ()
 
 
 def status(project: Project, targets: tuple[Target, ...]) -> Iterator[State]:
@@ -46,7 +48,8 @@ def status(project: Project, targets: tuple[Target, ...]) -> Iterator[State]:
         if not reasons:
             layers = build.result(project, planned, target)["layers"]
             size = sum(layer["size"] for layer in layers)
-            yield State(target=target, locked="yes", built="yes", because="", size=size)
+            unproven = build.unproven(project, planned, target)
+            yield State(target=target, locked="yes", built="yes", because="", size=size, unproven=unproven)
             continue
         first = reasons[0]
         why = f"{first.action}: {first.because[0]}" if first.because else first.action

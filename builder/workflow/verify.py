@@ -17,12 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from builder import impure
 from builder.errors import StackbuildError
 from builder.listing import Listed, read
 from builder.manifest.model import Target
 from builder.site import Planned
 from builder.store import Store
-from builder.workflow import build
+from builder.workflow import build, fresh
 from builder.workflow.project import Project
 
 _SHIFT = "+365d"
@@ -48,6 +49,8 @@ class Verdict:
 def verify(project: Project, targets: Sequence[Target]) -> tuple[Verdict, ...]:
     """Build these targets once more and compare diff IDs, digests, config and manifest.
 
+    What scripts of the project did (`run`) counts as proven from then on, each step that came to the same.
+
     Raises:
         StackbuildError: a target is not built yet, or the second build failed.
     """
@@ -66,6 +69,7 @@ def verify(project: Project, targets: Sequence[Target]) -> tuple[Verdict, ...]:
             if action is None:
                 raise StackbuildError(f"the second build left no {target}: its plan has another key")
             second = action["result"]
+            impure.prove(project.store, store, image.needs.values())
             found.append(
                 Verdict(
                     target=target,
@@ -99,7 +103,7 @@ def _build_elsewhere(project: Project, targets: Sequence[Target], store: Store, 
     folder = scratch / "a folder with another name"
     folder.mkdir()
     shutil.copy(project.manifest.path, folder)
-    for part in ("locks", "overlays"):
+    for part in fresh.FOLDERS:
         if (project.manifest.folder / part).is_dir():
             shutil.copytree(project.manifest.folder / part, folder / part, symlinks=True)
     jobs = 1 if (os.cpu_count() or 1) > 1 else 2

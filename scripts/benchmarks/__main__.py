@@ -8,12 +8,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import apt, bumps, commands, pip, start
+from benchmarks import apt, bumps, commands, conda, lock, pip, start
 from benchmarks.place import Place
 from benchmarks.row import Measure, Row
 
-ROWS: dict[str, Measure] = {**commands.ROWS, **apt.ROWS, **pip.ROWS, **bumps.ROWS, **start.ROWS}
-ORDER = ("cold", "no-op", "lock-check", "apt", "pip", "numpy-bump", "base-bump", "start", "verify")
+MODULES = (commands, lock, apt, conda, pip, bumps, start)
+ROWS: dict[str, Measure] = {name: measure for module in MODULES for name, measure in module.ROWS.items()}
+ORDER = ("cold", "no-op", "lock-check", "lock", "apt", "conda", "pip", "numpy-bump", "base-bump", "start", "verify")
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from typing import Any, cast
 from builder.action import Action, Result, Workshop
 from builder.digest import Digest, Json
 from builder.errors import StackbuildError
+from builder.kinds.oci import standing
 from builder.layer import codec
 from builder.listing import Listed, folders
 from builder.parts import write_parts
@@ -33,7 +34,11 @@ def plan(site: Site) -> tuple[Action, ...]:
             if kind != "link":
                 local[content] = folder / path
     needs = {f"below-{n}": action for n, action in enumerate(site.below()) if action.kind in {"apt", "account"}}
-    options: Json = {"files": files, "codec": codec()}
+    options: dict[str, Json] = {"files": files, "codec": codec()}
+    foreign = standing.of(site)
+    if foreign is not None:
+        folders = {path[:end] for path in files for end, one in enumerate(path) if one == "/"}
+        options["standing"] = foreign.among(folders | files.keys())
     name = f"overlays of {site.target}"
     return (Action(kind="overlay", version=2, name=name, options=options, needs=needs, local=local),)
 
@@ -47,6 +52,12 @@ def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -
             folder to some and a file to others.
     """
     stand, links = folders(workshop.store, results.values())
+    for path, found in cast(Any, action.options).get("standing", {}).items():
+        if isinstance(found, str):
+            links.setdefault(path, found)
+        elif path not in cast(Any, action.options)["files"]:
+            mode, uid, gid = found
+            stand.setdefault(path, Listed("dir", f"{mode:04o}", f"{uid}:{gid}", 0, "-", path, ""))
     entries: dict[str, Entry] = {}
     for path, (kind, content, uid, gid) in cast(Any, action.options)["files"].items():
         parents = path.split("/")[:-1]

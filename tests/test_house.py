@@ -108,7 +108,12 @@ def _modules() -> dict[str, Path]:
 
 MODULES: Final = _modules()
 SCRIPTS: Final = sorted(str(path) for path in (ROOT / "scripts").iterdir() if path.is_file())
-PYTHON: Final = ("builder", "examples", "tests", *(path for path in SCRIPTS if "python" in Path(path).open().readline()))
+PYTHON: Final = (
+    "builder",
+    "examples",
+    "tests",
+    *(path for path in SCRIPTS if "python" in Path(path).open().readline()),
+)
 
 
 def _statements(node: ast.AST, *, inside_functions: bool) -> Iterator[ast.Import | ast.ImportFrom]:

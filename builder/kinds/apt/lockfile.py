@@ -78,12 +78,14 @@ class Header:
     Attributes:
         archive: the archive's name in the stacks manifest; the `source` of every pin.
         architecture: Debian's name for it (`amd64`).
+        recommends: whether what packages recommend was asked for too; written only where it was.
     """
 
     archive: str
     architecture: str
     suites: tuple[str, ...]
     components: tuple[str, ...] = ("main",)
+    recommends: bool = False
 
 
 def dumps(lock: Lock, header: Header) -> str:
@@ -93,6 +95,7 @@ def dumps(lock: Lock, header: Header) -> str:
     rows.append(f"Architecture: {header.architecture}")
     rows.append(f"Suites: {' '.join(header.suites)}")
     rows.append(f"Components: {' '.join(header.components)}")
+    rows += ["Recommends: yes"] if header.recommends else []
     rows.append("Request:")
     rows += [f" {item}" for item in lock.request]
     for pin in lock.pins:
@@ -145,6 +148,7 @@ def load(text: str, path: str) -> tuple[Header, Lock]:
 def _head(paragraph: str, path: str) -> tuple[Header, tuple[str, ...]]:
     found: dict[str, str] = {}
     request: list[str] = []
+    recommends = False
     for number, line in enumerate(paragraph.split("\n"), 1):
         if line.startswith("#"):
             continue
@@ -153,6 +157,9 @@ def _head(paragraph: str, path: str) -> tuple[Header, tuple[str, ...]]:
             if not item or item != item.strip() or (request and item <= request[-1]):
                 raise _wrong(path, number, "request items sorted, one a line, each once", line)
             request.append(item)
+            continue
+        if line == "Recommends: yes" and len(found) == len(_HEAD) - 1 and not recommends:
+            recommends = True
             continue
         name, colon, value = line.partition(":")
         wanted = _HEAD[len(found)] if len(found) < len(_HEAD) else "a request item"
@@ -168,6 +175,7 @@ def _head(paragraph: str, path: str) -> tuple[Header, tuple[str, ...]]:
         architecture=found["Architecture"],
         suites=tuple(found["Suites"].split()),
         components=tuple(found["Components"].split()),
+        recommends=recommends,
     )
     return header, tuple(request)
 

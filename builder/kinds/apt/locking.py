@@ -9,7 +9,7 @@ from builder.errors import StackbuildError
 from builder.kinds.apt import check as checks
 from builder.kinds.apt.archive import Means, Universes
 from builder.kinds.apt.lockfile import Header, dumps
-from builder.kinds.apt.places import read_host
+from builder.kinds.apt.places import STAMP, read_host
 from builder.kinds.apt.resolve import AptQuestion, resolve
 from builder.lock import Lock
 from builder.locking import Making, inherited_locks, relative
@@ -41,8 +41,18 @@ def make(making: Making, target: Target, universes: Universes) -> dict[str, tupl
     question = _question(making, target)
     if question is None:
         return {}
-    lock = resolve(question, universes)
+    lock = _standing(making, target, question) or resolve(question, universes)
     return {KIND: (lock, dumps(lock, question.header))}
+
+
+def _standing(making: Making, target: Target, question: AptQuestion) -> Lock | None:
+    """The lock that is there, if it answers the question and nothing asks to move: then no archive need be read."""
+    lock = question.existing
+    if lock is None or question.upgrade or check(making.manifest, target, making.locks):
+        return None
+    cutoff = question.exclude_newer
+    newest = max((pin.field("X-Release") for pin in lock.pins), default="")
+    return lock if cutoff is None or newest <= cutoff.strftime(STAMP) else None
 
 
 def check(manifest: Manifest, target: Target, locks: Locks) -> list[StackbuildError]:
@@ -63,14 +73,16 @@ def check(manifest: Manifest, target: Target, locks: Locks) -> list[StackbuildEr
         architecture=_architecture(target),
         suites=archive.suites,
         components=archive.components,
+        recommends=bool(manifest.image(target).asks.get("recommends", False)),
     )
     if not found and dumps(lock, header) != subject.text:
         found.append(
             StackbuildError(
                 f"lock is stale: {target}, apt",
                 where=f"{subject.path}:1",
-                expected=f"archive {archive.name} with suites {' '.join(archive.suites)}",
-                got="a lock made for another archive, or edited by hand",
+                expected=f"archive {archive.name} with suites {' '.join(archive.suites)}, "
+                f"{'with' if header.recommends else 'without'} what is recommended",
+                got="a lock made for something else, or edited by hand",
                 next_step=f"stackbuild lock {target.image}",
             )
         )

@@ -62,6 +62,7 @@ class AptQuestion:
             architecture=self.architecture,
             suites=self.archive.suites,
             components=self.archive.components,
+            recommends=self.recommends,
         )
 
 

@@ -71,6 +71,7 @@ class Workshop:
                 name, indexes.files(name, question.source(name)), question.fitting(name), self._exact(name)
             )
         )
+        self._guesses = {one: guess for one in self._stubs if (guess := self._guess(*one)) is not None}
         self.links = self._write()
 
     def _exact(self, name: str) -> set[str]:
@@ -90,8 +91,7 @@ class Workshop:
         folder = self._folder / f"links-{self._round}"
         folder.mkdir()
         for name, version in self._stubs:
-            known = self._built.get((name, version))
-            stub(folder, name, version, known.requires if known else ())
+            stub(folder, name, version, self._told(name, version))
         self._round += 1
         return folder
 
@@ -104,15 +104,36 @@ class Workshop:
         known = self._built.get((name, version))
         return known.requires if known else ()
 
-    def learn(self, news: Solution, resolve: ResolveBuild) -> None:
-        """Build these, and write the stubs anew.
+    def learn(self, news: Solution, resolve: ResolveBuild) -> bool:
+        """Build these, and write the stubs anew; False if the stubs said so already, and the solution stands.
 
         Raises:
             StackbuildError: the sandbox is missing, or a build failed.
         """
+        before = [self._told(*one) for one in news]
         for name, version in news:
             self._built[name, version] = self._learn(name, version, resolve)
+            self._store.write(self._memory(name, version), json.dumps(self.requires(name, version)).encode())
+        if [self._told(*one) for one in news] == before:
+            return False
         self.links = self._write()
+        return True
+
+    def _told(self, name: str, version: str) -> Sequence[str]:
+        """What a stub says that it requires: what is known, or else what an earlier run learnt."""
+        known = self._built.get((name, version))
+        return known.requires if known else self._guesses.get((name, version), ())
+
+    def _guess(self, name: str, version: str) -> tuple[str, ...] | None:
+        try:
+            return tuple(json.loads((self._store.path / self._memory(name, version)).read_bytes()))
+        except (OSError, ValueError):
+            return None
+
+    def _memory(self, name: str, version: str) -> str:
+        question = self._question
+        about = [name, version, question.source(name), question.python, question.platform, question.glibc]
+        return f"metadata/sdist-{key(about).hex}"
 
     def lock(self, lock: PipLock, resolve: ResolveBuild) -> PipLock | None:
         """The lock of all build requirements of the archives that a lock pins; None if it pins none."""

@@ -130,7 +130,8 @@ def _resolve(question: PipQuestion, means: Means) -> tuple[PipLock, PipLock | No
             news = build.unknown(solution)
             if not news:
                 break
-            build.learn(news, lambda asks: _resolve(asks, means)[0])
+            if not build.learn(news, lambda asks: _resolve(asks, means)[0]):
+                break
             attempt = replace(attempt, links=build.links)
         found = _found(question, solution, build, means)
         lock = _lock(question, _asked(question, found, build, means), tuple(found.values()))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -205,3 +206,14 @@ def _seconds(text: str) -> float:
     start = time.perf_counter()
     lockfile.loads(text, "x")
     return time.perf_counter() - start
+
+
+def test_recommends_are_told_where_they_were_asked_for() -> None:
+    with_them = replace(HEADER, recommends=True)
+    one = Lock(request=("bash",), pins=(pin("bash"),))
+    text = lockfile.dumps(one, with_them)
+    assert "Components: main\nRecommends: yes\nRequest:\n" in text
+    assert lockfile.load(text, "x")[0] == with_them
+    assert "Recommends" not in lockfile.dumps(one, HEADER)
+    with pytest.raises(StackbuildError, match="damaged"):
+        lockfile.loads(text.replace("Recommends: yes\n", "Recommends: yes\nRecommends: yes\n"), "x")

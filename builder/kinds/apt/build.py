@@ -26,7 +26,7 @@ from builder.scan import scan
 from builder.site import Site
 from builder.tree import NEWEST, Entry, partition
 
-VERSION = 4
+VERSION = 5
 _MOUNTED = frozenset({"dev", "proc", "run", "sys", "tmp"})
 _INFO = "var/lib/dpkg/info"
 
@@ -53,6 +53,8 @@ def plan(site: Site) -> tuple[Action, ...]:
         "newest": NEWEST,
         "normalise": normalise.VERSION,
         "versions": {pin.name: pin.version for pin in lock.pins},
+        # A child's packages may await a dear trigger, such as TeX's, which each wave would have dpkg process once more.
+        "waves": bool(site.image.archive),
         "parts": [[part.name, list(part.members)] for part in partition(_sizes(lock.pins))],
     }
     return (
@@ -130,7 +132,7 @@ def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -
 
 def _order(action: Action, options: Mapping[str, Any], jobs: int) -> Json:
     paths = [f"/run/stackbuild/sources/{pin.digest.hex}" for pin in action.sources.values()]
-    taken = ("fresh", "architecture", "essential", "account", "debconf", "newest")
+    taken = ("fresh", "architecture", "essential", "account", "debconf", "newest", "waves")
     return {"debs": paths, "jobs": jobs, **{name: options[name] for name in taken}}
 
 

@@ -1,16 +1,17 @@
 """Install locked packages into a root. Runs inside the sandbox as its program: standard library only.
 
     1  skeleton            merged-/usr links, dpkg's folders (a fresh root only)
-    2  essential           what dpkg needs goes through 3 to 6 before all others (a fresh root only)
-    3  unpack, by us       packages without a preinst: in parallel, registered as unpacked
+    2  bootstrap           what dpkg needs goes through 3 to 6 before all others (a fresh root only)
+    3  unpack, by us       packages without a preinst, registered as unpacked
     4  unpack, by dpkg     packages with a preinst, in Pre-Depends order, so that their preinst runs
     5  account, debconf    the layout's user; the answers that the manifest preseeds
-    6  configure, by dpkg  everything; triggers are processed
+    6  configure, by dpkg  everything unpacked; then 3 to 6 for the next wave (`waves.py`), triggers with the last
     7  clean               what makes two runs differ (see `normalise.py`)
 
-In a fresh root dpkg itself and what it needs must run before it is installed: the files of essential packages that
-have a preinst are laid first without being registered, then unpacked once more by dpkg, as debootstrap does. While
-dpkg configures them, the other packages are decompressed, out of sight.
+Packages are decompressed by other processes, out of sight, wave after wave: while dpkg unpacks and configures one, the
+next gets ready. In a fresh root dpkg itself and what it needs must run before it is installed: the files of essential
+packages that have a preinst are laid first without being registered, then unpacked once more by dpkg, as debootstrap
+does.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from typing import Any
 
 from builder.kinds.apt import normalise
 from builder.kinds.apt.deb import BadDeb, Deb, read
-from builder.kinds.apt.unpack import DPKG, STAGE, Decoding, begin, finish, lay, plain_copy
+from builder.kinds.apt.unpack import DPKG, STAGE, Told, begin, lay, plain_copy
+from builder.kinds.apt.waves import waves
 
 MERGED = ("bin", "sbin", "lib")
 POLICY = "/usr/sbin/policy-rc.d"
@@ -37,7 +39,7 @@ def main(order: dict[str, Any]) -> None:
     """Install `order["debs"]`: paths in the root, sorted by package name, each file already checked by digest.
 
     Keys of `order`: debs, fresh (bool), architecture, essential (names to lay before dpkg can run), account (lines
-    for passwd and group, or None), debconf (preseed lines), newest (an mtime), jobs.
+    for passwd and group, or None), debconf (preseed lines), newest (an mtime), waves (bool), jobs.
     """
     try:
         debs = sorted((read(path) for path in order["debs"]), key=_rank)
@@ -48,21 +50,20 @@ def main(order: dict[str, Any]) -> None:
     essential = set(order["essential"]) if order["fresh"] else set()
     policy = _forbid_services()
     _be_chroot()
+    first = [deb for deb in debs if deb.field("Package") in essential]
     rest = [deb for deb in debs if deb.field("Package") not in essential]
-    started = None
-    if essential:
-        first = [deb for deb in debs if deb.field("Package") in essential]
-        early = _lay_essential(first, order)
-        started = _begin(rest, order["jobs"])
-        _bootstrap(early)
-        _configure(order, order["debconf"])
-    told = finish(started or _begin(rest, order["jobs"]))
-    ours, theirs = _parted(rest)
-    lay(ours, told, register=True)
-    if theirs:
-        _dpkg("--force-depends", "--unpack", *[plain_copy(deb) for deb in _pre_depends_first(theirs)])
-    _configure(order, () if essential else order["debconf"], all_there=True)
-    shutil.rmtree(STAGE)
+    parted = [_parted(wave) for wave in (waves(rest) if order["waves"] else [rest])]
+    ours, early = _parted(first)
+    decoded = begin([(first, early), *parted] if first else parted, order["jobs"])
+    if first:
+        _bootstrap(ours, early, next(decoded), order)
+    for number, (told, (ours, theirs)) in enumerate(zip(decoded, parted, strict=True), 1):
+        _unpack(ours, theirs, told)
+        last = number == len(parted)
+        if last:
+            shutil.rmtree(STAGE)
+            _tell_unpacked()
+        _configure(order, order["debconf"] if number == 1 and not first else (), triggers=last)
     if order["account"]:
         add_account(order["account"])
     if policy:
@@ -73,31 +74,27 @@ def main(order: dict[str, Any]) -> None:
     normalise.clean()
 
 
-def _lay_essential(debs: list[Deb], order: dict[str, Any]) -> list[Deb]:
-    """Lay what dpkg needs to run; returns the packages of it that dpkg must unpack once more."""
-    ours, early = _parted(debs)
-    told = finish(begin(debs, order["jobs"], plain=early))
-    lay(ours, told, register=True, settled=frozenset(order["essential"]))
-    lay(early, told, register=False)
-    return early
+def _unpack(ours: list[Deb], theirs: list[Deb], told: Told) -> None:
+    """Unpack a wave; what the waves before have diverted, or brought a configuration file of, is dpkg's as well."""
+    ours, more = _parted(ours)
+    lay(ours, told, register=True)
+    if theirs or more:
+        _dpkg("--force-depends", "--unpack", *[plain_copy(deb) for deb in _pre_depends_first([*theirs, *more])])
 
 
-def _begin(debs: list[Deb], jobs: int) -> Decoding:
-    """Decompress packages for ourselves or for dpkg, by what can be told before others are configured."""
-    ours, theirs = _parted(debs)
-    return begin(ours, jobs, plain=theirs)
-
-
-def _configure(order: dict[str, Any], answers: Sequence[str], *, all_there: bool = False) -> None:
+def _configure(order: dict[str, Any], answers: Sequence[str], *, triggers: bool = True) -> None:
     if order["account"]:
         add_account(order["account"])
     if answers:
         _run(["debconf-set-selections"], "\n".join(answers) + "\n")
     normalise.clamp(order["newest"])
-    if all_there and os.path.exists(_UNPACKED):
+    _dpkg(*(() if triggers else ("--no-triggers",)), "--configure", "--pending")
+
+
+def _tell_unpacked() -> None:
+    if os.path.exists(_UNPACKED):
         with open(_UNPACKED, "wb"):
             pass
-    _dpkg("--configure", "--pending")
 
 
 def skeleton(architecture: str) -> None:
@@ -170,14 +167,17 @@ def _pre_depends_first(debs: list[Deb]) -> list[Deb]:
     return list(placed.values())
 
 
-def _bootstrap(early: list[Deb]) -> None:
-    """Make dpkg and its needs installed for real; base-passwd and base-files first, as all others use their files."""
+def _bootstrap(ours: list[Deb], early: list[Deb], told: Told, order: dict[str, Any]) -> None:
+    """Install dpkg and its needs; base-passwd and base-files are configured first, as all others use their files."""
+    lay(ours, told, register=True, settled=frozenset(order["essential"]))
+    lay(early, told, register=False)
     for name in ("passwd", "group"):
         if not os.path.exists(f"/etc/{name}"):
             shutil.copyfile(f"/usr/share/base-passwd/{name}.master", f"/etc/{name}")
     if early:
         _dpkg("--force-depends", "--unpack", *[plain_copy(deb) for deb in _pre_depends_first(early)])
     _dpkg("--force-depends", "--configure", "base-passwd", "base-files")
+    _configure(order, order["debconf"])
 
 
 def add_account(account: dict[str, Any]) -> None:

@@ -52,6 +52,8 @@ REMOVED = (
     "/var/log/fontconfig.log",
 )
 EMPTIED = ("/etc/machine-id",)
+UNTOUCHED = frozenset({".stackbuild", "dev", "proc", "run", "tmp"})
+"""Of the host or the sandbox; `.stackbuild` is where packages are being decompressed, which set their times."""
 SHADOW_DAY = "19723"
 """2024-01-01 in days since 1970: shadow(5) keeps the day of the last change."""
 
@@ -100,7 +102,7 @@ def clamp(newest: int) -> None:
     """No file newer than `newest`, before scripts run: bytecode that they compile holds the time of its source."""
     for folder, names, files in os.walk("/"):
         if folder == "/":
-            names[:] = [name for name in names if name not in {"proc", "dev", "run", "tmp"}]
+            names[:] = [name for name in names if name not in UNTOUCHED]
         for name in files:
             path = os.path.join(folder, name)
             if os.lstat(path).st_mtime > newest:

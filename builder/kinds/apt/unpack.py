@@ -5,9 +5,8 @@ What is written is what dpkg's own `--unpack` leaves behind, so that the image's
 (`triggers/File`, `triggers/<name>`), and conffiles beside their names as `.dpkg-new`, so that no script finds the
 configuration of a package that is not configured yet.
 
-    begin    other processes decompress archives; contents wait, numbered, below `STAGE`, and nothing else changes
-    finish   wait for them
-    lay      one package after the other: make folders and links, move contents to their places, register
+    begin   other processes decompress archives; contents wait, numbered, below `STAGE`, and nothing else changes
+    lay     one package after the other: make folders and links, move contents to their places, register
 
 So decompressing, which takes longest, can go on while dpkg configures, and still no script ever finds a package that
 is there in part, nor does anything depend on which process was the first.
@@ -25,7 +24,7 @@ import shutil
 import stat
 import tarfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from builder.kinds.apt.deb import BadDeb, Deb, entries, read, reader
 
@@ -35,41 +34,45 @@ STAGE = "/.stackbuild"
 
 Row = tuple[str, str, str, str, int, int, int]
 """A member of a package: kind, path, where its content lies or what it is a hard link to, md5, mode, uid, gid."""
-Decoding = tuple[tuple[int, int], ...]
-"""Processes at work, each with the pipe on which it tells its rows in the end."""
+_NICE = 10
+"""Added to the niceness (nice(2)) once the first wave is done: from then on dpkg runs beside, and all waits for it."""
+Told = dict[str, list[Row]]
+"""What was decompressed: package key → its rows."""
+Task = tuple[Deb, Callable[[Deb], list[Row]]]
 
 
 def unpack(debs: Sequence[Deb], register: bool, jobs: int, settled: frozenset[str] = frozenset()) -> None:
-    """Unpack packages with `jobs` processes: `begin`, `finish` and `lay` in one."""
-    lay(debs, finish(begin(debs, jobs)), register, settled)
+    """Unpack packages with `jobs` processes: `begin` and `lay` in one."""
+    (told,) = begin([(debs, ())], jobs)
+    lay(debs, told, register, settled)
     shutil.rmtree(STAGE)
 
 
-def begin(debs: Sequence[Deb], jobs: int, plain: Sequence[Deb] = ()) -> Decoding:
-    """Start to decompress packages in `jobs` processes.
+def begin(waves: Sequence[tuple[Sequence[Deb], Sequence[Deb]]], jobs: int) -> Iterator[Told]:
+    """Start to decompress packages in `jobs` processes; returns what waits for each wave in turn.
 
     Args:
-        debs: packages that we lay.
-        plain: packages that dpkg unpacks, one after the other: `plain_copy` of each will be ready for it. A package may
-            be in both.
+        waves: packages that we lay; and packages that dpkg unpacks, one after the other: `plain_copy` of each will be
+            ready for it. A package may be in both.
+
+    Raises:
+        SystemExit: from the iterator: a package is damaged; the process has said so.
     """
     os.makedirs(STAGE, mode=0o700, exist_ok=True)
-    wanted = {deb.key: (deb, _decode) for deb in debs}
-    for deb in plain:
-        wanted[deb.key] = (deb, _repack_and_decode if deb.key in wanted else _repack)
-    shares: list[list[tuple[Deb, Callable[[Deb], list[Row]]]]] = [[] for _ in range(jobs)]
-    for task in sorted(wanted.values(), key=lambda task: -task[0].data[2]):
-        min(shares, key=lambda share: sum(deb.data[2] for deb, _ in share)).append(task)
     workers = []
-    for share in shares:
+    for share in zip(*[_shares(ours, theirs, jobs) for ours, theirs in waves], strict=True):
         receiver, sender = os.pipe()
         worker = os.fork()
         if worker == 0:
             code = 1
             try:
-                rows = {deb.key: found for deb, job in share if (found := _named(deb, job))}
-                with os.fdopen(sender, "wb") as stream:
-                    stream.write(json.dumps(rows).encode())
+                for number, tasks in enumerate(share):
+                    if number == 1:
+                        os.nice(_NICE)
+                    rows = {deb.key: _named(deb, job) for deb, job in tasks}
+                    with open(_list(os.getpid(), number), "x") as stream:
+                        json.dump(rows, stream)
+                    os.write(sender, b"x")
                 code = 0
             except Exception as error:
                 os.write(2, f"unpack: {error}\n".encode(errors="replace"))
@@ -77,26 +80,39 @@ def begin(debs: Sequence[Deb], jobs: int, plain: Sequence[Deb] = ()) -> Decoding
                 os._exit(code)
         os.close(sender)
         workers.append((worker, receiver))
-    return tuple(workers)
+    return _finished(workers, len(waves))
 
 
-def finish(decoding: Decoding) -> dict[str, list[Row]]:
-    """Wait; returns the rows of each package by its key."""
-    told: dict[str, list[Row]] = {}
-    failed = False
-    for worker, receiver in decoding:
-        with os.fdopen(receiver, "rb") as stream:
-            text = stream.read()
-        failed = os.waitpid(worker, 0)[1] != 0 or failed
-        told.update(json.loads(text) if text else {})
-    if failed:
-        raise SystemExit(1)
-    return told
+def _shares(ours: Sequence[Deb], theirs: Sequence[Deb], jobs: int) -> list[list[Task]]:
+    """What each process does of a wave, largest first."""
+    wanted: dict[str, Task] = {deb.key: (deb, _decode) for deb in ours}
+    for deb in theirs:
+        wanted[deb.key] = (deb, _repack_and_decode if deb.key in wanted else _repack)
+    shares: list[list[Task]] = [[] for _ in range(jobs)]
+    for task in sorted(wanted.values(), key=lambda task: -task[0].data[2]):
+        min(shares, key=lambda share: sum(deb.data[2] for deb, _ in share)).append(task)
+    return shares
 
 
-def lay(
-    debs: Sequence[Deb], told: Mapping[str, list[Row]], register: bool, settled: frozenset[str] = frozenset()
-) -> None:
+def _finished(workers: Sequence[tuple[int, int]], waves: int) -> Iterator[Told]:
+    for number in range(waves):
+        if not all(os.read(receiver, 1) for _, receiver in workers):
+            raise SystemExit(1)
+        told: Told = {}
+        for worker, receiver in workers:
+            with open(_list(worker, number)) as stream:
+                told.update(json.load(stream))
+            if number == waves - 1:
+                os.close(receiver)
+                os.waitpid(worker, 0)
+        yield told
+
+
+def _list(worker: int, wave: int) -> str:
+    return f"{STAGE}/{worker}-{wave}.json"
+
+
+def lay(debs: Sequence[Deb], told: Told, register: bool, settled: frozenset[str] = frozenset()) -> None:
     """Bring decompressed packages to their places, and tell dpkg about them if `register` is set.
 
     Conffiles of the packages named in `settled` get their final names at once, registered with their md5, which dpkg

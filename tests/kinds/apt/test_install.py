@@ -21,6 +21,7 @@ from builder.digest import Digest
 from builder.errors import HostileInput, Problems, StackbuildError
 from builder.executors.local import execute
 from builder.kinds.apt import build as apt
+from builder.kinds.apt.waves import FIRST
 from builder.lock import Pin
 from builder.plan import Plan
 from builder.platforms import NATIVE
@@ -173,6 +174,7 @@ def action(*pins: Pin) -> Action:
         "essential": [],
         "fresh": False,
         "newest": NEWEST,
+        "waves": True,
         "parts": [["part", [one.name for one in pins]]],
     }
     return Action(kind="apt", version=1, name="apt of test", options=options, sources={one.name: one for one in pins})
@@ -249,6 +251,43 @@ def test_deflating_ahead_changes_nothing(on_debian: None, store: Store, tmp_path
     two = build(tmp_path, "two", {"usr/share/two/x": "4"}, postinst="#!/bin/sh\nsleep 0.3\n")
     pins = (pin(store, one), pin(store, two))
     assert perform(store, *pins, jobs=2) == perform(store, *pins, jobs=1)
+
+
+def _enlarge(deb: Path) -> None:
+    """Give a package as many bytes as a first wave has, without compression."""
+    root = deb.with_name(f"{deb.stem}-root")
+    (root / f"usr/share/{deb.stem}/large").write_bytes(bytes(FIRST))
+    command = ["dpkg-deb", "--root-owner-group", "-Znone", "--build", str(root), str(deb)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def test_waves(on_debian: None, store: Store, tmp_path: Path) -> None:
+    """The first wave diverts a path and writes a conffile that the second brings: dpkg unpacks those packages."""
+    one = build(
+        tmp_path, "one", {"usr/share/one/x": "1"},
+        postinst="#!/bin/sh\nset -e\ntest ! -e /usr/share/two\necho mine > /etc/three.conf\n"
+        "dpkg-divert --package one --add --rename /usr/share/two/y\n",
+    )  # fmt: skip
+    two = build(
+        tmp_path,
+        "two",
+        {"usr/share/two/y": "2", "usr/share/two/z": "3"},
+        fields="Depends: one\n",
+        md5sums=f"{hashlib.md5(b'2').hexdigest()}  usr/share/two/y\n",
+    )
+    three = build(
+        tmp_path, "three", {"etc/three.conf": "theirs"}, fields="Depends: two\n", conffiles="/etc/three.conf\n"
+    )
+    for deb in (one, two):
+        _enlarge(deb)
+    pins = [pin(store, deb) for deb in (one, two, three)]
+    result = perform(store, *pins, jobs=2)
+    found = {entry.path: entry for layer in result["layers"] for entry in listing.read(store, layer)}
+    assert {"usr/share/two/y.distrib", "usr/share/two/z", "etc/three.conf"} <= set(found)
+    assert "usr/share/two/y" not in found
+    assert found["etc/three.conf"].mark == Digest.of(b"mine\n").hex[:32]
+    assert not [path for path in found if ".stackbuild" in path]
+    assert result == perform(store, *pins, jobs=1)
 
 
 def test_process_1_is_nobodys_init(on_debian: None, store: Store, tmp_path: Path) -> None:

@@ -65,11 +65,13 @@ def test_the_sketch() -> None:
 
 def test_the_catalogue() -> None:
     manifest = read(ROOT / "stacks.toml")
-    assert [str(target) for target in manifest.targets()] == [
+    plain = {
         f"{image}:cpu@{platform}"
-        for image in ("base", "jupyter", "jupyter-scipy")
+        for image in ("base", "jupyter", "jupyter-scipy", "jupyter-tensorflow")
         for platform in ("linux/amd64", "linux/arm64")
-    ]
+    }
+    cuda = {f"{image}:cuda@linux/amd64" for image in ("jupyter-pytorch", "jupyter-tensorflow")}
+    assert {str(target) for target in manifest.targets()} == plain | cuda
     scipy = Target("jupyter-scipy", "cpu", "linux/amd64")
     assert manifest.ask(scipy, "sdists") == ("kfp-server-api",)
     assert all("==" in request for request in manifest.ask(scipy, "pip"))

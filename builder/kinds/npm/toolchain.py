@@ -64,6 +64,7 @@ def _install(build: Sequence[Pin], root: Root, architecture: str, workshop: Work
         "account": None,
         "debconf": [],
         "newest": NEWEST,
+        "waves": False,
     }
     command = Command(
         argv=(json.dumps(order),),

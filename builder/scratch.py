@@ -77,7 +77,8 @@ def folder(parent: Path) -> Iterator[Path]:
         try:
             yield made
         finally:
-            shutil.rmtree(made, ignore_errors=True)
+            with suppress(OSError):  # What stays is swept.
+                _remove(made)
 
 
 def sweep(parent: Path) -> int:
@@ -93,8 +94,7 @@ def sweep(parent: Path) -> int:
                 continue
             with (entry / ".lock").open("rb") as handle:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(entry, ignore_errors=True)
-                swept += 1
+                swept += _remove(entry)
         except FileNotFoundError:
             with suppress(OSError):
                 entry.rmdir()  # Killed before it was locked.
@@ -102,6 +102,23 @@ def sweep(parent: Path) -> int:
         except OSError:
             continue
     return swept
+
+
+def _remove(made: Path) -> bool:
+    """Remove a folder of ours, whose lock the caller holds; False if something stays, which the next sweep tries again.
+
+    The lock goes last: a process that is still dying may write until the end, and what has no lock is never emptied.
+    """
+    for entry in made.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry, ignore_errors=True)
+        elif entry.name != ".lock":
+            entry.unlink(missing_ok=True)
+    if [entry.name for entry in made.iterdir()] != [".lock"]:
+        return False
+    (made / ".lock").unlink()
+    made.rmdir()
+    return True
 
 
 def full(path: Path, said: str) -> str:

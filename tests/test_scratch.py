@@ -88,6 +88,21 @@ def test_what_a_killed_build_left_is_swept(memory: Path, store: Store) -> None:
     assert list(memory.iterdir()) == []
 
 
+def test_what_could_not_be_removed_is_tried_again(memory: Path) -> None:
+    """Whatever keeps a file from being removed, the folder keeps its lock, by which the next sweep knows it."""
+    left = memory / "stackbuild-left"
+    (left / "upper/busy").mkdir(parents=True)
+    (left / ".lock").write_text("")
+    subprocess.run(["mount", "-t", "tmpfs", "none", str(left / "upper/busy")], check=True)
+    try:
+        assert scratch.sweep(memory) == 0
+        assert sorted(path.name for path in left.iterdir()) == [".lock", "upper"]
+    finally:
+        subprocess.run(["umount", str(left / "upper/busy")], check=True)
+    assert scratch.sweep(memory) == 1
+    assert not left.exists()
+
+
 def test_what_is_not_ours_is_not_touched(memory: Path, tmp_path: Path) -> None:
     """Everybody may write in /dev/shm, under any name."""
     outside = tmp_path / "outside"

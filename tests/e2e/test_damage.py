@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,21 @@ def _another(small: Site, folder: Path) -> Site:
     return site
 
 
+def _wait_for_all_of(session: int) -> None:
+    """Until nobody of a killed session lives: a process with much memory dies later than it is killed."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        states = []
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):  # Gone since.
+                row = stat.read_text().rpartition(")")[2].split()  # proc_pid_stat(5): state, ppid, pgrp, session
+                states += [row[0]] if int(row[3]) == session else []
+        if set(states) <= {"Z"}:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"the killed build still lives: {states}")
+
+
 @pytest.mark.parametrize("seconds", [1.0, 2.5, 5.0])
 def test_killed_and_run_again(small: Site, tmp_path: Path, seconds: float) -> None:
     """SIGKILL to the command and all it started; the same command then gives what an undisturbed build gives."""
@@ -44,6 +60,7 @@ def test_killed_and_run_again(small: Site, tmp_path: Path, seconds: float) -> No
     time.sleep(seconds)
     os.killpg(build.pid, signal.SIGKILL)
     build.wait()
+    _wait_for_all_of(build.pid)
     for kind in ("images/blobs/sha256", "sources/sha256"):
         if (site.store_path / kind).is_dir():
             for path in (site.store_path / kind).iterdir():

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
+from builder.errors import HostileInput
 from builder.kinds import kinds, submodule
 from builder.lock import Lock
 from builder.manifest.env import CONDA
 from builder.manifest.model import Manifest, Target
+
+_CONFLICT = re.compile(r"^(<{7}|={7}|>{7}|\|{7})( .*)?$", re.MULTILINE)
 
 
 @cache
@@ -34,7 +38,7 @@ class Locks:
         """The lock, or None where there is no file.
 
         Raises:
-            StackbuildError: the file is damaged.
+            StackbuildError: the file is damaged, or holds the marks of a merge conflict.
         """
         path = self.path(target, kind)
         if path not in self._read:
@@ -43,6 +47,7 @@ class Locks:
             except FileNotFoundError:
                 self._read[path] = None
             else:
+                _merged(text, path)
                 name = formats()[kind][1]
                 self._read[path] = (submodule(name, "lockfile") or kinds()[name]).loads(text, path)
         return self._read[path]
@@ -55,6 +60,17 @@ class Locks:
         """Every file below the folder, sorted."""
         if self.folder.is_dir():
             yield from sorted(path for path in self.folder.rglob("*") if path.is_file())
+
+
+def _merged(text: str, path: Path) -> None:
+    """Refuse a lock that git could not merge, before its kind calls it damaged."""
+    if found := _CONFLICT.search(text):
+        raise HostileInput(
+            "lock with merge conflicts",
+            where=f"{path}:{text.count(chr(10), 0, found.start()) + 1}",
+            got=found[0][:100],
+            next_step="take either side of it, then: stackbuild lock",
+        )
 
 
 def held(manifest: Manifest, locks: Locks, target: Target, kind: str) -> tuple[str, Lock] | None:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from builder.closure import closure
 from builder.digest import Digest
 from builder.errors import StackbuildError
 from builder.interpreter import Interpreter
@@ -51,19 +52,13 @@ def library(pins: Mapping[str, Pin]) -> tuple[Pin, ...]:
 
 def _closure(pins: Mapping[str, Pin], name: str) -> tuple[Pin, ...]:
     """A package and all that its Depends and Pre-Depends name, of alternatives those that are pinned."""
-    found: set[str] = set()
-    todo = [name]
-    while todo:
-        one = todo.pop()
-        if one in found or one not in pins:
-            continue
-        found.add(one)
-        for relation in ("Depends", "Pre-Depends"):
-            text = pins[one].field(relation)
-            todo += [
-                re.split(r"[ (:]", word.strip(), maxsplit=1)[0] for word in re.split(r"[,|]", text) if word.strip()
-            ]
-    return tuple(pins[one] for one in sorted(found))
+
+    def needs(one: str) -> list[str]:
+        relations = (pins[one].field("Depends"), pins[one].field("Pre-Depends"))
+        words = [word.strip() for text in relations for word in re.split(r"[,|]", text)]
+        return [found for word in words if (found := re.split(r"[ (:]", word, maxsplit=1)[0]) in pins]
+
+    return tuple(pins[one] for one in sorted(closure(name, needs))) if name in pins else ()
 
 
 def root(store: Store, interpreter: Interpreter, architecture: str, jobs: int, log: Path) -> Path:

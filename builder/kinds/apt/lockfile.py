@@ -232,13 +232,6 @@ def line_of(text: str, name: str, field: str = "Package") -> int:
 
 
 def _wrong(path: str, line: int, expected: str, got: str) -> HostileInput:
-    if got.startswith(("<<<<<<<", "=======", ">>>>>>>")):
-        return HostileInput(
-            "lock with merge conflicts",
-            where=f"{path}:{line}",
-            got=got[:100],
-            next_step="take either side of it, then: stackbuild lock",
-        )
     return HostileInput(
         "lock is damaged",
         where=f"{path}:{line}",

@@ -7,8 +7,9 @@ long anything took: the same packages make the same waves on every machine.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
+from builder.closure import closure
 from builder.kinds.apt.deb import Deb
 
 FIRST = 20_000_000
@@ -24,9 +25,9 @@ def waves(debs: Sequence[Deb]) -> list[list[Deb]]:
     the fewest bytes with all that they depend on.
     """
     needs = _needs(debs)
-    closures = {deb.key: _closure(deb.key, needs) for deb in debs}
+    closures = {deb.key: closure(deb.key, needs.__getitem__) for deb in debs}
     sizes = {deb.key: deb.data[2] for deb in debs}
-    costs = {key: sum(sizes[one] for one in closure) for key, closure in closures.items()}
+    costs = {key: sum(sizes[one] for one in keys) for key, keys in closures.items()}
     found: list[set[str]] = [set()]
     placed: set[str] = set()
     left = sum(sizes.values())
@@ -68,12 +69,3 @@ def _names(relations: Iterable[str]) -> list[str]:
     """Names in fields of relations between packages (Debian Policy 7.1), without versions and architectures."""
     words = [word.strip() for relation in relations for word in re.split(r"[,|]", relation)]
     return [re.split(r"[\s:(\[<]", word)[0] for word in words if word]
-
-
-def _closure(key: str, needs: Mapping[str, set[str]]) -> set[str]:
-    found, todo = {key}, [key]
-    while todo:
-        new = needs[todo.pop()] - found
-        found |= new
-        todo.extend(new)
-    return found

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from builder import unpacked
+from builder.closure import closure
 from builder.digest import Digest, key
 from builder.errors import StackbuildError
 from builder.interpreter import Interpreter
@@ -43,26 +44,18 @@ def find(pins: Mapping[str, Pin], where: str, prefix: str) -> Interpreter:
             next_step='add "python" to its conda list, then: stackbuild lock',
         )
     short = ".".join(version[0].split(".")[:2])
+
+    def needs(name: str) -> list[str]:
+        """What no pin has is virtual (`__glibc`)."""
+        return [found for text in fields(pins[name], "depends") if (found := request.name(text)) in pins]
+
     return Interpreter(
         kind="conda",
         version=version[0],
         executable=f"{prefix}/bin/python{short}",
         prefix=prefix,
-        pins=_closure(pins, "python"),
+        pins=tuple(pins[name] for name in sorted(closure("python", needs))),
     )
-
-
-def _closure(pins: Mapping[str, Pin], name: str) -> tuple[Pin, ...]:
-    """A package and all that it depends on, sorted by name; what no pin has is virtual (`__glibc`)."""
-    found: set[str] = set()
-    todo = [name]
-    while todo:
-        one = todo.pop()
-        if one in found or one not in pins:
-            continue
-        found.add(one)
-        todo += [request.name(text) for text in fields(pins[one], "depends")]
-    return tuple(pins[one] for one in sorted(found))
 
 
 def root(store: Store, interpreter: Interpreter, architecture: str, jobs: int, log: Path) -> Path:

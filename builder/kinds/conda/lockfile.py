@@ -35,7 +35,6 @@ _COMMENT: Final = """\
 # Conda packages that this image adds to its parent, in conda-lock's format.
 # Written by `stackbuild lock`, never by hand: edit stacks.toml. `stackbuild lock --check` needs no network.
 """
-_CONFLICT: Final = ("<<<<<<<", "=======", ">>>>>>>", "|||||||")
 
 
 def dumps(lock: CondaLock) -> str:
@@ -73,17 +72,8 @@ def loads(text: str, path: Path | str) -> CondaLock:
     """The lock of a text that `dumps` wrote. `path` is only for messages.
 
     Raises:
-        HostileInput: it is another text, edited by hand, badly merged or cut; with the line.
+        HostileInput: it is another text, edited by hand or cut; with the line.
     """
-    lines = text.split("\n")
-    for number, line in enumerate(lines, 1):
-        if line.startswith(_CONFLICT):
-            raise HostileInput(
-                "lock with merge conflicts",
-                where=f"{path}:{number}",
-                got=line[:100],
-                next_step="take either side of it, then: stackbuild lock",
-            )
     try:
         lock = to_lock(_parsed(text, path))
     except Damaged as error:
@@ -91,7 +81,7 @@ def loads(text: str, path: Path | str) -> CondaLock:
     except HostileInput as error:
         got = error.got or error.what
         raise _damaged(path, _line(text, error.where), expected=error.expected, got=got) from None
-    wanted = render(lock).split("\n")
+    lines, wanted = text.split("\n"), render(lock).split("\n")
     for number, (found, canonical) in enumerate(zip(lines, wanted, strict=False), 1):
         if found != canonical:
             raise _damaged(path, number, expected=canonical.strip() or "an empty line", got=found.strip())

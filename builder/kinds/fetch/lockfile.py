@@ -101,8 +101,6 @@ def loads(text: str, path: Path | str) -> Lock:
             got=lines[0][:100],
             next_step="stackbuild lock writes it anew",
         )
-    if conflict := next((n for n, one in enumerate(lines, 1) if one.startswith(("<<<<<<<", ">>>>>>>"))), 0):
-        raise StackbuildError("broken lock: an unresolved git conflict", where=f"{path}:{conflict}", next_step=_NEXT)
     try:
         document = tomli.loads(text)
     except (tomli.TOMLDecodeError, RecursionError) as error:

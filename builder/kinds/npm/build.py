@@ -16,7 +16,7 @@ from builder.digest import Json
 from builder.kinds.npm import lay, node, scripts, toolchain
 from builder.kinds.npm.lay import Laying
 from builder.kinds.npm.lockfile import NpmLock
-from builder.kinds.npm.package import Package, closure, folders
+from builder.kinds.npm.package import Package, folders, reach
 from builder.kinds.npm.part import write_packages
 from builder.kinds.npm.request import parse
 from builder.layer import codec
@@ -79,12 +79,12 @@ def _scripted(site: Site, lock: NpmLock, running: Sequence[Package], prefix: str
 
     def visit(package: Package) -> None:
         begun.add(package.location)
-        reach = closure(every, package)
-        for one in reach:
+        within = reach(every, package)
+        for one in within:
             if one.location in names and one.location not in begun:
                 visit(one)
-        ready = {one.location: found[one.location] for one in reach if one.location in found}
-        beside = [one for one in reach if one.location not in ready and one is not package]
+        ready = {one.location: found[one.location] for one in within if one.location in found}
+        beside = [one for one in within if one.location not in ready and one is not package]
         found[package.location] = _script(site, lock, package, beside, ready, prefix)
 
     for package in running:

@@ -136,10 +136,6 @@ def loads(text: str, path: object) -> Lock:
     where = str(path)
     if where.endswith(".apt.lock"):
         return apt.loads(text, where)
-    if re.search(r"^(<{7}|={7}|>{7})( |$)", text, re.MULTILINE):
-        raise HostileInput(
-            "lock with merge conflicts", where=where, next_step="take either side of it, then: stackbuild lock"
-        )
     try:
         document = json.loads(text)
         own = document[NAME]

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
+from builder.closure import closure
 from builder.digest import Digest, Json
 from builder.lock import Pin
 
@@ -147,13 +148,10 @@ def edges(packages: Mapping[str, Package], package: Package) -> Iterator[tuple[s
         yield name, range_, find(packages, package.location, name), name in package.wishes
 
 
-def closure(packages: Mapping[str, Package], package: Package) -> tuple[Package, ...]:
+def reach(packages: Mapping[str, Package], package: Package) -> tuple[Package, ...]:
     """The package and all that it can require, directly or not, by location."""
-    found = {package.location: package}
-    todo = [package]
-    while todo:
-        for _, _, needed, _ in edges(packages, todo.pop()):
-            if needed is not None and needed.location not in found:
-                found[needed.location] = needed
-                todo.append(needed)
-    return tuple(found[location] for location in sorted(found))
+
+    def needs(location: str) -> list[str]:
+        return [needed.location for _, _, needed, _ in edges(packages, packages[location]) if needed is not None]
+
+    return tuple(packages[location] for location in sorted(closure(package.location, needs)))

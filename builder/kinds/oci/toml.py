@@ -53,17 +53,9 @@ def read(data: str, path: Path | str) -> dict[str, Any]:
     """The document.
 
     Raises:
-        HostileInput: it is no TOML, or holds the marks of a merge conflict.
+        HostileInput: it is no TOML.
         StackbuildError: it has another format.
     """
-    for number, line in enumerate(data.splitlines(), 1):
-        if line.startswith(("<<<<<<<", "=======", ">>>>>>>")):
-            raise HostileInput(
-                "lock with merge conflicts",
-                where=f"{path}:{number}",
-                got=line[:100],
-                next_step="take either side of it, then: stackbuild lock",
-            )
     try:
         found = tomllib.loads(data)
     except (tomllib.TOMLDecodeError, RecursionError) as error:

@@ -194,7 +194,7 @@ def _head(lines: Sequence[str], wrong: _Wrong) -> dict[str, tuple[str, ...]]:
         if number == 1 or line in ("#", _WRITTEN):
             continue
         if not line.startswith("# ") or not colon or key not in found:
-            wrong(number, _strange(line, f"unknown line in the header: {line[:100]}"))
+            wrong(number, f"unknown line in the header: {line[:100]}")
         elif key in _TARGET and found[key]:
             wrong(number, f"the header names {key} twice")
         else:
@@ -214,7 +214,7 @@ def _pin(start: int, block: Sequence[str], wrong: _Wrong) -> Pin | None:
     first = _PIN.fullmatch(block[0]) if block else None
     if first is None:
         line = block[0] if block else ""
-        wrong(start, _strange(line, "a pin begins otherwise"), expected="name==version \\", got=line[:100])
+        wrong(start, "a pin begins otherwise", expected="name==version \\", got=line[:100])
         return None
     name, version = first.groups()
     second = _HASH.fullmatch(block[1]) if len(block) > 1 else None
@@ -225,7 +225,7 @@ def _pin(start: int, block: Sequence[str], wrong: _Wrong) -> Pin | None:
         form = "    --hash=sha256:<64 hex digits>" if second is None else "    # file: <file name> <size in bytes>"
         wrong(
             start + number,
-            _strange(got, f"{name} has another line"),
+            f"{name} has another line",
             expected=form.strip(),
             got=got.strip()[:100],
         )
@@ -245,7 +245,7 @@ def _pin(start: int, block: Sequence[str], wrong: _Wrong) -> Pin | None:
     for number, line in enumerate(block[3:], start + 3):
         found = _COMMENT.fullmatch(line)
         if found is None:
-            wrong(number, _strange(line, f"unknown line at {name}: {line.strip()[:100]}"))
+            wrong(number, f"unknown line at {name}: {line.strip()[:100]}")
         else:
             more[found.group(1) or found.group(3)].append(found.group(2) or found.group(4))
     for key in ("requires:", "via"):
@@ -262,11 +262,6 @@ def _pin(start: int, block: Sequence[str], wrong: _Wrong) -> Pin | None:
         via=tuple(more["via"]),
         fields=tuple(("requires", value) for value in more["requires:"]),
     )
-
-
-def _strange(line: str, otherwise: str) -> str:
-    merging = line.startswith(("<<<<<<<", "=======", ">>>>>>>", "|||||||"))
-    return "an unresolved git conflict" if merging else otherwise
 
 
 def _disagreement(filename: str, name: str, version: str) -> str | None:

@@ -158,13 +158,6 @@ def test_cut_off_or_padded(text: str) -> None:
         lockfile.loads(text, "x")
 
 
-def test_merge_conflict_is_called_by_its_name() -> None:
-    text = GOLDEN.replace("Version: 2:9.0", "<<<<<<< HEAD\nVersion: 2:9.0\n=======\nVersion: 2:9.1\n>>>>>>> bump")
-    with pytest.raises(StackbuildError, match="merge conflicts") as caught:
-        lockfile.loads(text, "x")
-    assert caught.value.where == "x:24"
-
-
 def test_bumps_of_neighbours_merge(tmp_path) -> None:  # type: ignore[no-untyped-def]
     """Two branches move two packages that stand beside each other; git joins them without a conflict."""
     other = {"version": "3", "digest": Digest.of(b"new"), "size": 9, "filename": "pool/x.deb"}

@@ -205,13 +205,6 @@ def test_a_lock_cut_off_is_refused() -> None:
             loads("\n".join(lines[:count]), "x")
 
 
-def test_merge_conflicts_are_named() -> None:
-    text = dumps(FULL).replace("- name: pure\n", "<<<<<<< HEAD\n- name: pure\n=======\n>>>>>>> other\n")
-    with pytest.raises(HostileInput, match="merge conflicts") as caught:
-        loads(text, "x")
-    assert caught.value.where == f"x:{text[: text.index('<<<<<<<')].count(chr(10)) + 1}"
-
-
 def test_two_packages_of_one_name_are_refused() -> None:
     text = dumps(FULL)
     start = text.index("- name: libblas")

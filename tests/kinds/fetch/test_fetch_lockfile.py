@@ -104,7 +104,6 @@ def test_bumps_of_neighbours_merge(tmp_path: Path) -> None:
         ("size = 1", "size  = 1", "a line is not as it was written"),
         ("size = 1", "size = 1\nmode = 1", "kubectl has a key that no lock has: mode"),
         ("https://example.com/spark", "https://me:secret@example.com/spark", "url of spark is missing, cut or changed"),
-        ("\n[[fetch]]", "\n<<<<<<< ours\n[[fetch]]", "an unresolved git conflict"),
         ("[[fetch]]\n", "", "has no [[fetch]]"),
         ("\n[[fetch]]", "\n\n[[fetch]]", "a line is not as it was written"),
         ('"kubectl-1.0.tgz"', '"kubectl-1.0\\u002etgz"', "a line is not as it was written"),

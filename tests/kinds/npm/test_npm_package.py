@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from builder.kinds.npm.package import closure, edges, find
+from builder.kinds.npm.package import edges, find, reach
 from tests.kinds.npm.conftest import package, tree
 
 TREE = tree(
@@ -31,10 +31,10 @@ def test_what_may_be_missing() -> None:
     assert lax == {("b", False), ("@s/c", False), ("gone", True), ("d", False), ("a", False), ("e", True)}
 
 
-def test_closure_goes_round_in_circles() -> None:
-    found = [one.location for one in closure(TREE, TREE["node_modules/a/node_modules/b"])]
+def test_reach_goes_round_in_circles() -> None:
+    found = [one.location for one in reach(TREE, TREE["node_modules/a/node_modules/b"])]
     assert found == ["node_modules/a/node_modules/b", "node_modules/a/node_modules/d"]
-    assert len(closure(TREE, TREE["node_modules/@s/c"])) == 4
+    assert len(reach(TREE, TREE["node_modules/@s/c"])) == 4
 
 
 def test_an_optional_dependency_is_no_need_even_if_it_is_listed_as_both() -> None:

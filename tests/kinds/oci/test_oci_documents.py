@@ -253,7 +253,6 @@ def test_a_lock_reads_back(defaults: dict[str, Any], history: list[dict[str, Any
         ("diff-id", "# diff-id", "damaged"),
         ("tar+gzip", "tar+zip", "damaged"),
         ('digest = "sha256:', 'digest = "sha512:', "damaged"),
-        ("index = ", ">>>>>>> theirs\nindex = ", "merge conflicts"),
         ("[defaults]", "[[defaults]]", "damaged"),
     ],
 )

@@ -155,7 +155,6 @@ def test_whatever_it_says_the_text_reads_back(packages: dict[str, str], fields: 
     [
         ("format = 1", "format = 2", "another format"),
         ('version = "3.12.8"', 'version = "3.12.9" # newer', "damaged"),
-        ("base =", "<<<<<<< ours\nbase =", "merge conflicts"),
         ("base =", "basis =", "damaged"),
         ('glibc = "2.36"', "glibc = 2.36", "damaged"),
         ("base", "[", "damaged"),

@@ -142,7 +142,6 @@ GOOD = dumps(lock(pin("a", "1", "b>=1"), pin("b", "2", via=("a",)), pin("b-c", "
         ("a==1 \\", "a==1", 11, "a pin begins otherwise"),
         ("a==1 \\", "A==1 \\", 11, "a pin begins otherwise"),
         ("a==1 \\", "-r other.txt", 11, "a pin begins otherwise"),
-        ("a==1 \\", "<<<<<<< ours\na==1 \\", 11, "an unresolved git conflict"),
         ("    # via a\n", "    #  via a\n", 20, "unknown line at b"),
         ("\n\nb==2", "\n\n\nb==2", 17, "a pin begins otherwise"),
         ("    # via a\n", "    # via a \n", 20, "unknown line at b"),

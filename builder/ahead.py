@@ -119,11 +119,11 @@ def _pieces(root: str, skipped: frozenset[str]) -> Iterator[tuple[bytes, bytes]]
     top, seen = os.open(root, os.O_RDONLY | os.O_DIRECTORY), set()
     for handle in _files(top, skipped):
         with os.fdopen(handle, "rb", buffering=0) as stream:
-            inode = os.fstat(handle).st_ino
-            if inode not in seen:
-                seen.add(inode)
-                digest = hashlib.sha256()
-                while piece := stream.read(CHUNK):
+            info = os.fstat(handle)
+            if info.st_ino not in seen:
+                seen.add(info.st_ino)
+                digest, limit = hashlib.sha256(), min(CHUNK, info.st_size + 1)
+                while piece := stream.read(limit):
                     digest.update(piece)
                     yield piece_key(digest.digest(), len(piece)), piece
 

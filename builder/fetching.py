@@ -8,15 +8,18 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock as Mutex
 from threading import RLock
+from typing import TYPE_CHECKING
 
 from builder.digest import Digest
 from builder.errors import HostileInput, Problems, StackbuildError, Unreachable
 from builder.kinds import kinds, submodule
 from builder.lock import Pin
 from builder.manifest.model import Manifest
-from builder.net import Client
 from builder.store import Store
 from builder.user_config import environment
+
+if TYPE_CHECKING:
+    from builder.net import Client
 
 _THREADS = 16
 Progress = Callable[[Pin, int], None]
@@ -28,9 +31,14 @@ class Fetcher:
 
     Which URLs a pin has is its kind's business (`finder` in its `places.py`): a path below an archive, or a file name
     in an index.
+
+    Args:
+        client: one of its own if None, made when something is missing: whoever has everything needs no HTTP library.
     """
 
-    def __init__(self, manifest: Manifest, store: Store, client: Client, progress: Progress | None = None) -> None:
+    def __init__(
+        self, manifest: Manifest, store: Store, client: Client | None = None, progress: Progress | None = None
+    ) -> None:
         self._manifest = manifest
         self._store = store
         self._client = client
@@ -71,7 +79,7 @@ class Fetcher:
                 urls = self.urls(pin)
                 told = self._told(pin)
                 with self._store.new_source() as incoming:
-                    self._client.download(urls, digest=pin.digest, size=pin.size, into=incoming, progress=told)
+                    self._http().download(urls, digest=pin.digest, size=pin.size, into=incoming, progress=told)
             except Unreachable as error:
                 return Unreachable(
                     f"no source has {pin.name}=={pin.version} any more, or none answers: {pin.filename}",
@@ -97,12 +105,19 @@ class Fetcher:
         progress = self._progress
         return None if progress is None else lambda count: progress(pin, count)
 
+    def _http(self) -> Client:
+        if self._client is None:
+            from builder.net import Client
+
+            self._client = Client()
+        return self._client
+
     def urls(self, pin: Pin) -> Sequence[str]:
         """Where a pin's file may be, best first."""
         with self._mutex:
             if pin.kind not in self._finders:
                 places = submodule(pin.kind, "places") or kinds()[pin.kind]
-                self._finders[pin.kind] = places.finder(self._manifest, self._client, environment(os.environ))
+                self._finders[pin.kind] = places.finder(self._manifest, self._http(), environment(os.environ))
         return self._finders[pin.kind](pin)
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from builder.lock import Lock, Pin
 from builder.locks import Locks, held
 from builder.manifest.model import Manifest, Target
-from builder.net import Client
 from builder.store import Store
+
+if TYPE_CHECKING:
+    from builder.net import Client
 
 Fetch = Callable[[Sequence[Pin]], None]
 

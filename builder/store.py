@@ -20,7 +20,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -211,6 +211,20 @@ class Store:
                 next_step="run the same command again; if this recurs, check the disk",
             )
         return path
+
+    def check_sources(self, digests: Iterable[Digest], jobs: int) -> None:
+        """Hash fetched files again, `jobs` at a time.
+
+        Raises:
+            HostileInput, StackbuildError: as `checked`, of the first such file.
+        """
+        from concurrent.futures import (
+            ThreadPoolExecutor,
+        )  # Slow to import; a build with nothing to do has no use for it.
+
+        with ThreadPoolExecutor(jobs) as threads:
+            for _ in threads.map(self.checked, [self.source(digest) for digest in digests]):
+                pass
 
     # Actions -----------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from builder import image, impure
 from builder.action import Action
@@ -13,13 +13,15 @@ from builder.executors.local import Watcher, execute
 from builder.fetching import Fetcher, Progress, foresee
 from builder.lock import Pin
 from builder.manifest.model import PLAIN, Target
-from builder.net import Client
 from builder.plan import Plan
 from builder.planner import plan_targets
 from builder.site import Planned
 from builder.workflow import explain, fresh
 from builder.workflow.fresh import Built
 from builder.workflow.project import Project
+
+if TYPE_CHECKING:
+    from builder.net import Client
 
 _APT_SCRATCH = 3
 """What a root takes at most, as a multiple of its packages' installed size: unpacked, in layers, for mounting."""
@@ -65,7 +67,7 @@ def build(
     wanted = _images(planned, targets)
     whole = Plan.of(wanted)
     needed = whole.stale(project.store, wanted)
-    fetcher = Fetcher(project.manifest, project.store, client or Client(), progress)
+    fetcher = Fetcher(project.manifest, project.store, client, progress)
     actions = [action for action in whole.order() if action.plan_key in needed]
     foresee(project.store, fetcher.missing(pins_of(actions)), room(actions))
     try:
@@ -132,7 +134,7 @@ def complete(project: Project, planned: Mapping[Target, Planned], target: Target
     whole = Plan.of(wanted)
     needed = whole.stale(project.store, wanted)
     if needed:
-        fetcher = Fetcher(project.manifest, project.store, Client())
+        fetcher = Fetcher(project.manifest, project.store)
         foresee(project.store, fetcher.missing(pins_of([whole.action(key) for key in needed])), 0)
         execute(whole, needed, project.store, jobs=1, fetch=fetcher, watcher=_Silent())
 

@@ -6,7 +6,6 @@ from builder.errors import StackbuildError
 from builder.exports import Subject, formats
 from builder.fetching import Fetcher
 from builder.manifest.model import Target
-from builder.net import Client
 from builder.workflow.project import Project
 
 
@@ -19,5 +18,5 @@ def export(project: Project, target: Target, form: str) -> str:
     known = formats()
     if form not in known:
         raise StackbuildError(f"no such format: {form}", expected=f"one of {', '.join(known)}")
-    fetcher = Fetcher(project.manifest, project.store, Client())
+    fetcher = Fetcher(project.manifest, project.store)
     return known[form](Subject(manifest=project.manifest, locks=project.locks, target=target, urls=fetcher.urls))

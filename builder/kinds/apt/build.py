@@ -8,12 +8,14 @@ bump in a parent configures nothing again.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from builder import ahead, failed, scratch, unpacked
 from builder.action import Action, Result, Workshop
+from builder.closure import closure
 from builder.digest import Json
 from builder.errors import StackbuildError
 from builder.kinds.account.build import passwd
@@ -81,17 +83,13 @@ def _essential(pins: Sequence[Pin]) -> set[str]:
     for pin in pins:  # `awk`, which is essential, is what mawk provides.
         for word in pin.field("Provides").split(","):
             by_name.setdefault(word.strip().split(" ")[0], pin)
-    found: set[str] = set()
-    todo = [pin.name for pin in pins if pin.field("Essential") == "yes"]
-    while todo:
-        name = todo.pop()
-        if name not in by_name or by_name[name].name in found:
-            continue
-        found.add(by_name[name].name)
-        for relation in ("Pre-Depends", "Depends"):
-            for word in by_name[name].field(relation).replace("|", ",").split(","):
-                todo.append(word.strip().split(" ")[0].split(":")[0])
-    return found
+
+    def needs(name: str) -> set[str]:
+        relations = (by_name[name].field(relation) for relation in ("Pre-Depends", "Depends"))
+        words = {word.strip().split(" ")[0].split(":")[0] for text in relations for word in re.split(r"[,|]", text)}
+        return {by_name[word].name for word in words if word in by_name}
+
+    return {one for pin in pins if pin.field("Essential") == "yes" for one in closure(pin.name, needs)}
 
 
 def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -> Result:
@@ -103,8 +101,7 @@ def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -
     """
     options = cast(dict[str, Any], action.options)
     store = workshop.store
-    for pin in action.sources.values():
-        store.checked(store.source(pin.digest))
+    store.check_sources((pin.digest for pin in action.sources.values()), workshop.jobs)
     lowers = unpacked.layers(store, [layer for result in results.values() for layer in result["layers"]])
     with store.workspace(sum(size for _, size in _sizes(tuple(action.sources.values())))) as workspace:
         upper, mount, deflated = workspace / "upper", workspace / "mount", workspace / "deflated"
@@ -131,9 +128,15 @@ def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -
 
 
 def _order(action: Action, options: Mapping[str, Any], jobs: int) -> Json:
-    paths = [f"/run/stackbuild/sources/{pin.digest.hex}" for pin in action.sources.values()]
-    taken = ("fresh", "architecture", "essential", "account", "debconf", "newest", "waves")
-    return {"debs": paths, "jobs": jobs, **{name: options[name] for name in taken}}
+    paths = {name: f"/run/stackbuild/sources/{pin.digest.hex}" for name, pin in action.sources.items()}
+    first = set(options["essential"])
+    taken = ("fresh", "architecture", "account", "debconf", "newest", "waves")
+    return {
+        "essential": [path for name, path in paths.items() if name in first],
+        "debs": [path for name, path in paths.items() if name not in first],
+        "jobs": jobs,
+        **{name: options[name] for name in taken},
+    }
 
 
 def _parts(parts: Sequence[Any], upper: Path, lowers: Sequence[Path]) -> list[tuple[str, list[Entry]]]:

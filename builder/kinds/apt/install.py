@@ -36,27 +36,23 @@ _UNPACKED = f"{_RUN}/unpacked"
 
 
 def main(order: dict[str, Any]) -> None:
-    """Install `order["debs"]`: paths in the root, sorted by package name, each file already checked by digest.
+    """Install `order["debs"]`: paths in the root, each file already checked by digest.
 
-    Keys of `order`: debs, fresh (bool), architecture, essential (names to lay before dpkg can run), account (lines
-    for passwd and group, or None), debconf (preseed lines), newest (an mtime), waves (bool), jobs.
+    Keys of `order`: debs, fresh (bool), architecture, essential (paths of what dpkg needs before it can run), account
+    (lines for passwd and group, or None), debconf (preseed lines), newest (an mtime), waves (bool), jobs.
     """
-    try:
-        debs = sorted((read(path) for path in order["debs"]), key=_rank)
-    except (BadDeb, ValueError) as error:
-        raise SystemExit(f"unpack: {error}") from None
     if order["fresh"]:
         skeleton(order["architecture"])
-    essential = set(order["essential"]) if order["fresh"] else set()
     policy = _forbid_services()
     _be_chroot()
-    first = [deb for deb in debs if deb.field("Package") in essential]
-    rest = [deb for deb in debs if deb.field("Package") not in essential]
-    parted = [_parted(wave) for wave in (waves(rest) if order["waves"] else [rest])]
+    first = _read(order["essential"])
     ours, early = _parted(first)
-    decoded = begin([(first, early), *parted] if first else parted, order["jobs"])
-    if first:
-        _bootstrap(ours, early, next(decoded), order)
+    essential = begin([(first, early)], order["jobs"]) if first else iter(())
+    rest = _read(order["debs"])
+    parted = [_parted(wave) for wave in (waves(rest) if order["waves"] else [rest])]
+    decoded = begin(parted, order["jobs"], beside=bool(first))
+    for told in essential:
+        _bootstrap(ours, early, told, order)
     for number, (told, (ours, theirs)) in enumerate(zip(decoded, parted, strict=True), 1):
         _unpack(ours, theirs, told)
         last = number == len(parted)
@@ -72,6 +68,15 @@ def main(order: dict[str, Any]) -> None:
     if audit:
         raise SystemExit("dpkg --audit is not clean:\n" + audit.decode(errors="replace"))
     normalise.clean()
+
+
+def _read(paths: Sequence[str]) -> list[Deb]:
+    """Packages by name; base-files first, as it brings most folders and so decides their modes."""
+    try:
+        debs = [read(path) for path in paths]
+    except (BadDeb, ValueError) as error:
+        raise SystemExit(f"unpack: {error}") from None
+    return sorted(debs, key=lambda deb: (deb.field("Package") != "base-files", deb.key))
 
 
 def _unpack(ours: list[Deb], theirs: list[Deb], told: Told) -> None:
@@ -119,11 +124,6 @@ def skeleton(architecture: str) -> None:
         stream.write("1\n")
 
 
-def _rank(deb: Deb) -> tuple[bool, str]:
-    """base-files brings most folders and so decides their modes; the others follow by name."""
-    return deb.field("Package") != "base-files", deb.key
-
-
 def _parted(debs: list[Deb]) -> tuple[list[Deb], list[Deb]]:
     """Which packages we unpack, and which the image's dpkg must: preinst, diverted or existing conffiles."""
     diverted = _diverted()
@@ -169,7 +169,7 @@ def _pre_depends_first(debs: list[Deb]) -> list[Deb]:
 
 def _bootstrap(ours: list[Deb], early: list[Deb], told: Told, order: dict[str, Any]) -> None:
     """Install dpkg and its needs; base-passwd and base-files are configured first, as all others use their files."""
-    lay(ours, told, register=True, settled=frozenset(order["essential"]))
+    lay(ours, told, register=True, settled=frozenset(deb.field("Package") for deb in (*ours, *early)))
     lay(early, told, register=False)
     for name in ("passwd", "group"):
         if not os.path.exists(f"/etc/{name}"):

@@ -85,8 +85,7 @@ def unpack(store: Store, pins: Sequence[Pin], name: str, architecture: str, jobs
     from builder.sandbox import Command, Root, run
 
     def fill(upper: Path, workspace: Path) -> None:
-        for pin in pins:
-            store.checked(store.source(pin.digest))
+        store.check_sources((pin.digest for pin in pins), jobs)
         paths = [f"/run/stackbuild/sources/{pin.digest.hex}" for pin in pins]
         command = Command(
             argv=(json.dumps({"debs": paths, "architecture": architecture, "jobs": jobs}),),

@@ -99,11 +99,12 @@ def _sort_listing(path: str) -> None:
 
 
 def clamp(newest: int) -> None:
-    """No file newer than `newest`, before scripts run: bytecode that they compile holds the time of its source."""
+    """No Python source newer than `newest`, before scripts run: bytecode that they compile holds its source's time."""
     for folder, names, files in os.walk("/"):
         if folder == "/":
             names[:] = [name for name in names if name not in UNTOUCHED]
         for name in files:
-            path = os.path.join(folder, name)
-            if os.lstat(path).st_mtime > newest:
-                os.utime(path, (newest, newest), follow_symlinks=False)
+            if name.endswith(".py"):
+                path = os.path.join(folder, name)
+                if os.lstat(path).st_mtime > newest:
+                    os.utime(path, (newest, newest), follow_symlinks=False)

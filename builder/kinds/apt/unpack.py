@@ -34,8 +34,8 @@ STAGE = "/.stackbuild"
 
 Row = tuple[str, str, str, str, int, int, int]
 """A member of a package: kind, path, where its content lies or what it is a hard link to, md5, mode, uid, gid."""
-_NICE = 10
-"""Added to the niceness (nice(2)) once the first wave is done: from then on dpkg runs beside, and all waits for it."""
+_NICE = 19
+"""Added to the niceness (nice(2)) of what goes on beside something that all waits for."""
 Told = dict[str, list[Row]]
 """What was decompressed: package key → its rows."""
 Task = tuple[Deb, Callable[[Deb], list[Row]]]
@@ -48,12 +48,13 @@ def unpack(debs: Sequence[Deb], register: bool, jobs: int, settled: frozenset[st
     shutil.rmtree(STAGE)
 
 
-def begin(waves: Sequence[tuple[Sequence[Deb], Sequence[Deb]]], jobs: int) -> Iterator[Told]:
+def begin(waves: Sequence[tuple[Sequence[Deb], Sequence[Deb]]], jobs: int, *, beside: bool = False) -> Iterator[Told]:
     """Start to decompress packages in `jobs` processes; returns what waits for each wave in turn.
 
     Args:
         waves: packages that we lay; and packages that dpkg unpacks, one after the other: `plain_copy` of each will be
             ready for it. A package may be in both.
+        beside: whether all waits for something else meanwhile; it does from the second wave on, for dpkg.
 
     Raises:
         SystemExit: from the iterator: a package is damaged; the process has said so.
@@ -67,7 +68,7 @@ def begin(waves: Sequence[tuple[Sequence[Deb], Sequence[Deb]]], jobs: int) -> It
             code = 1
             try:
                 for number, tasks in enumerate(share):
-                    if number == 1:
+                    if number == (0 if beside else 1):
                         os.nice(_NICE)
                     rows = {deb.key: _named(deb, job) for deb, job in tasks}
                     with open(_list(os.getpid(), number), "x") as stream:

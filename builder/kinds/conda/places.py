@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from builder import credentials
 from builder.errors import StackbuildError
 from builder.lock import Pin
 from builder.manifest.model import Manifest
-from builder.net import Client, redact
+from builder.redaction import redact
 from builder.user_config import variable
+
+if TYPE_CHECKING:
+    from builder.net import Client
 
 WELL_KNOWN: Final[Mapping[str, str]] = {"conda-forge": "https://conda.anaconda.org/conda-forge"}
 """Channels that need no URL in the manifest."""

@@ -53,8 +53,7 @@ def lowers(
 
 def _install(build: Sequence[Pin], root: Root, architecture: str, workshop: Workshop) -> None:
     store = workshop.store
-    for pin in build:
-        store.checked(store.source(pin.digest))
+    store.check_sources((pin.digest for pin in build), workshop.jobs)
     order: dict[str, Any] = {
         "debs": [f"/run/stackbuild/sources/{pin.digest.hex}" for pin in build],
         "jobs": workshop.jobs,

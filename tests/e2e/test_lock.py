@@ -66,3 +66,19 @@ def test_both_builds_are_identical(small: Site) -> None:
     rows = json.loads(small.run("verify", "tool", "--json").out)
     assert [(row["target"], row["differences"]) for row in rows] == [(TOOL, [])]
     assert rows[0]["layers"] == len(small.result("tool")["layers"])
+
+
+def test_a_lock_that_answers_is_kept_without_its_archive(small: Site, tmp_path: Path) -> None:
+    """Debian's archive is not even asked; told to move everything, it is missed."""
+    site = small.clone(tmp_path)
+    dead = "http://127.0.0.1:9/debian"
+    nowhere = {"STACKBUILD_MIRROR_BOOKWORM": dead, "http_proxy": dead, "https_proxy": dead, "no_proxy": ""}
+    path = next(site.folder.glob("locks/base/*.apt.lock"))
+    before = path.read_bytes()
+    said = site.run("lock", "base", env=nowhere)
+    assert "nothing moved" in said.out + said.err
+    assert path.read_bytes() == before
+    refused = site.try_("lock", "--upgrade", "base", env=nowhere)
+    assert refused.code == 1
+    assert "archive" in refused.err
+    assert path.read_bytes() == before

@@ -1,7 +1,8 @@
-"""A family is locked and built from places that want a login; then all that was left is searched, layers included."""
+"""Families are locked and built from places that want a login; then all that was left is searched, layers included."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -13,11 +14,13 @@ from builder.kinds.apt import keyring, release
 from builder.kinds.apt.places import places, read_host
 from builder.net import Client
 from builder.platforms import NATIVE
+from tests.e2e import test_conda
 from tests.e2e.conftest import need_network
-from tests.e2e.project import Site
+from tests.e2e.project import Site, share_sources
+from tests.fake_registry import FakeRegistry
 from tests.leaks import leaks
 from tests.loopback import Service, basic, serve
-from tests.tools import absent
+from tests.tools import absent, need_root
 
 ARCHIVE, INDEX = "deb:Arch1ve-s3cret", "bob:1ndex-s3cret"
 SECRETS = ("Arch1ve-s3cret", "1ndex-s3cret")
@@ -78,3 +81,71 @@ def test_nothing_is_left_of_a_credential(small: Site, served: tuple[Service, Ser
     assert {sent for _, sent in index.seen} == {basic(INDEX), ""}
     assert site.digests("base", "tool") == small.digests("base", "tool")  # Where bytes come from changes none of them.
     assert leaks(SECRETS, (site.folder, site.store_path), [one.out + one.err for one in said]) == []
+
+
+def test_nothing_is_left_of_a_channels_credential(tmp_path: Path, downloads: Path) -> None:
+    need_root()
+    login = "carol:Ch4nnel-s3cret"
+    site = Site(tmp_path / "project", tmp_path / "store")
+    site.folder.mkdir()
+    (site.folder / "stacks.toml").write_text(
+        test_conda.MANIFEST.replace("./channel", "https://packages.example.com/main")
+    )
+    test_conda.channel(tmp_path / "served/channel")
+    share_sources(downloads, site.store_path)
+    with serve(tmp_path / "served", login=login) as service:
+        environ = {"STACKBUILD_CHANNEL_MAIN": service.with_login() + "/channel"}
+        locked = site.try_("lock", env=environ)
+        if locked.code:
+            need_network(locked.err)
+            pytest.fail(locked.err)
+        said = [locked, site.run("build", "lab", "--no-start", env=environ)]
+        assert {sent for _, sent in service.seen} <= {basic(login), ""}
+        assert basic(login) in {sent for _, sent in service.seen}
+        refused = {"STACKBUILD_CHANNEL_MAIN": service.with_login("carol:Wr0ng-s3cret") + "/channel"}
+        said.append(site.try_("lock", "--upgrade-package", "libtiny", env=refused))
+    assert said[-1].code == 1
+    assert said[-1].err
+    secrets = ("Ch4nnel-s3cret", "Wr0ng-s3cret")
+    assert leaks(secrets, (site.folder, site.store_path), [one.out + one.err for one in said]) == []
+
+
+@pytest.mark.parametrize("bearer", [False, True], ids=["basic", "token"])
+def test_nothing_is_left_of_a_registrys_credential(small: Site, tmp_path: Path, bearer: bool) -> None:
+    """Of the login in Docker's configuration, nor of the token that the registry gives for it."""
+    registry = FakeRegistry()
+    registry.repositories["small/base"] = small.store_path / "images"
+    registry.login, registry.bearer = ("dave", "R3gistry-s3cret"), bearer
+    auth = basic(":".join(registry.login)).removeprefix("Basic ")
+    (tmp_path / "config.json").write_text(json.dumps({"auths": {registry.host: {"auth": auth}}}))
+    site = small.copy(tmp_path / "project", store=tmp_path / "store")
+    for path in (site.folder / "locks").rglob("*.*"):
+        path.unlink()
+    manifest = f"""
+[project]
+name = "foreign"
+platforms = ["{NATIVE}"]
+
+[layouts.plain]
+user = "somebody"
+uid = 1000
+gid = 0
+home = "/home/somebody"
+
+[images.tool]
+from = "oci:{registry.host}/small/base:base"
+layout = "plain"
+overlays = ["tool"]
+"""
+    (site.folder / "stacks.toml").write_text(manifest)
+    try:
+        environ = {"DOCKER_CONFIG": str(tmp_path)}
+        said = [site.run("lock", env=environ), site.run("build", "--no-start", env=environ)]
+        said.append(site.run("shell", "tool", "--", "cat", "/usr/local/bin/tool", env=environ))
+        assert registry.tokens if bearer else basic(":".join(registry.login)) in registry.headers
+        said.append(site.try_("lock", "--upgrade", env={"DOCKER_CONFIG": str(tmp_path / "nowhere")}))
+    finally:
+        registry.close()
+    assert said[-1].code == 1
+    secrets = ("R3gistry-s3cret", *registry.tokens)
+    assert leaks(secrets, (site.folder, site.store_path), [one.out + one.err for one in said]) == []

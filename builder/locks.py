@@ -46,6 +46,14 @@ class Locks:
                 text = path.read_text("utf-8")
             except FileNotFoundError:
                 self._read[path] = None
+            except UnicodeDecodeError as error:
+                raise HostileInput(
+                    "lock is damaged",
+                    where=str(path),
+                    expected="UTF-8",
+                    got=f"byte {error.start} is none",
+                    next_step=f"git checkout -- {path}, or make it anew: stackbuild lock",
+                ) from None
             else:
                 _merged(text, path)
                 name = formats()[kind][1]

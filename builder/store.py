@@ -218,9 +218,8 @@ class Store:
         Raises:
             HostileInput, StackbuildError: as `checked`, of the first such file.
         """
-        from concurrent.futures import (
-            ThreadPoolExecutor,
-        )  # Slow to import; a build with nothing to do has no use for it.
+        # Slow to import, and a build with nothing to do has no use for it.
+        from concurrent.futures import ThreadPoolExecutor
 
         with ThreadPoolExecutor(jobs) as threads:
             for _ in threads.map(self.checked, [self.source(digest) for digest in digests]):

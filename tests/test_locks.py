@@ -26,6 +26,15 @@ def test_merge_conflicts_are_called_by_their_name(tmp_path: Path, kind: str, mar
     assert "take either side" in str(caught.value.next_step)
 
 
+def test_bytes_that_are_no_text(tmp_path: Path) -> None:
+    path = Locks(tmp_path).path(TARGET, "apt")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"# a lock\n\xff\n")
+    with pytest.raises(HostileInput, match="damaged") as caught:
+        Locks(tmp_path).read(TARGET, "apt")
+    assert caught.value.got == "byte 9 is none"
+
+
 def test_lines_that_only_look_alike(tmp_path: Path) -> None:
     """A row of signs inside a text is none."""
     path = Locks(tmp_path).path(TARGET, "pip")

@@ -26,9 +26,9 @@ from threading import Thread
 from typing import Any
 
 from builder.action import Workshop
+from builder.background import background
 from builder.layer import CHUNK, Ahead, Deflated, deflated, piece_key
 
-_NICE = 10
 _ROW = struct.Struct("<36sQQI")
 
 
@@ -96,7 +96,7 @@ def reader(folder: Path) -> Ahead | None:
 
 
 def _deflate(root: str, folder: str, skipped: frozenset[str]) -> None:
-    os.nice(_NICE)  # This thread's alone (nice(2), "C library/kernel differences"): the process has other work later.
+    background()  # This thread alone: the process has other work later.
     table: dict[bytes, bytes] = {}
     try:
         with open(f"{folder}/streams", "xb") as streams:

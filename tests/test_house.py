@@ -25,7 +25,7 @@ ROOT: Final = Path(__file__).parent.parent
 LONGEST: Final = 400
 
 ORDER: Final = """
-    closure redaction
+    background closure redaction
     errors platforms
     digest scratch
     tree lock manifest.shape

@@ -16,7 +16,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from threading import Lock as Mutex
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -28,29 +27,13 @@ from builder.proxies import loopback
 from builder.redaction import redact
 from builder.transports import docker_config
 from builder.transports.docker_config import Credentials
+from builder.transports.document import INDEX_TYPES, MANIFEST_TYPES, Document
 
-INDEX_TYPES = (
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-)
-MANIFEST_TYPES = (
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-)
 _LIMIT = 4 << 20
 """Bytes of a manifest or a config: what the distribution spec asks registries to take at least."""
 _HUB = ("docker.io", "registry-1.docker.io")
 _PLAIN = "STACKBUILD_PLAIN_HTTP"
 _PARAMETER = re.compile(r'([A-Za-z]+)\s*=\s*(?:"([^"]*)"|([^\s,"]+))')
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
-    """A manifest or an index as it came. `digest` is that of `body`."""
-
-    media_type: str
-    digest: Digest
-    body: bytes
 
 
 class Registry:

@@ -26,6 +26,7 @@ import tarfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 
+from builder.background import background
 from builder.kinds.apt.deb import BadDeb, Deb, entries, read, reader
 
 DPKG = "/var/lib/dpkg"
@@ -34,8 +35,6 @@ STAGE = "/.stackbuild"
 
 Row = tuple[str, str, str, str, int, int, int]
 """A member of a package: kind, path, where its content lies or what it is a hard link to, md5, mode, uid, gid."""
-_NICE = 19
-"""Added to the niceness (nice(2)) of what goes on beside something that all waits for."""
 Told = dict[str, list[Row]]
 """What was decompressed: package key → its rows."""
 Task = tuple[Deb, Callable[[Deb], list[Row]]]
@@ -69,7 +68,7 @@ def begin(waves: Sequence[tuple[Sequence[Deb], Sequence[Deb]]], jobs: int, *, be
             try:
                 for number, tasks in enumerate(share):
                     if number == (0 if beside else 1):
-                        os.nice(_NICE)
+                        background()
                     rows = {deb.key: _named(deb, job) for deb, job in tasks}
                     with open(_list(os.getpid(), number), "x") as stream:
                         json.dump(rows, stream)

@@ -12,7 +12,7 @@ from typing import Any
 
 from builder.digest import Digest
 from builder.errors import HostileInput, StackbuildError
-from builder.transports.registry import INDEX_TYPES, MANIFEST_TYPES, Document
+from builder.transports.document import INDEX_TYPES, MANIFEST_TYPES, Document
 
 _TAR = "application/vnd.oci.image.layer.v1.tar"
 LAYER_TYPES: Mapping[str, str] = {

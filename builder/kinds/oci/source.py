@@ -11,7 +11,8 @@ from builder.digest import Digest
 from builder.errors import HostileInput, StackbuildError
 from builder.kinds.oci.reference import Reference
 from builder.net import Client
-from builder.transports.registry import Document, Registry
+from builder.transports.document import Document
+from builder.transports.registry import Registry
 
 _REF = "org.opencontainers.image.ref.name"
 _LIMIT = 4 << 20

@@ -18,7 +18,7 @@ from builder.kinds.oci.lockfile import BaseLayer, BaseLock, pin
 from builder.kinds.oci.reference import Reference, parse
 from builder.kinds.oci.resolve import resolve
 from builder.kinds.oci.source import Layout
-from builder.transports.registry import Document
+from builder.transports.document import Document
 from tests.fake_image import INDEX, MANIFEST, Image, file, put, tagged
 from tests.kinds.oci.conftest import base_image
 

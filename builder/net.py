@@ -14,9 +14,11 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 import requests
@@ -24,7 +26,7 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from builder.digest import Digest
-from builder.errors import HostileInput, Unreachable
+from builder.errors import HostileInput, StackbuildError, Unreachable, raise_all
 from builder.redaction import redact as redact
 from builder.requester import ATTEMPTS, Authority, Requester
 from builder.store import Incoming
@@ -33,6 +35,9 @@ Progress = Callable[[int], None]
 """Called with the number of bytes that just arrived."""
 
 _CHUNK = 1 << 18
+_AT_ONCE = 16
+_Item = TypeVar("_Item")
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +51,7 @@ class Answer:
 
 
 class Client:
-    """An HTTP client for many threads; one connection pool each.
+    """An HTTP client for many threads, which share its connections.
 
     Args:
         offline: refuse every request that would leave this machine's disk.
@@ -56,6 +61,27 @@ class Client:
 
     def __init__(self, *, offline: bool = False, environ: Mapping[str, str] | None = None) -> None:
         self._requester = Requester(offline=offline, environ=environ)
+        self._threads = ThreadPoolExecutor(_AT_ONCE)
+
+    def each(self, ask: Callable[[_Item], _Found], items: Iterable[_Item]) -> list[_Found]:
+        """What `ask` finds for each item, in their order; 16 at a time, whoever else of the run has items.
+
+        So few connections are opened, and the next item finds them open: each one costs a question to the name server
+        and a handshake, and hundreds at once are what small name servers drop. `ask` must not come back here.
+
+        Raises:
+            Problems: of all the items that raised a StackbuildError.
+        """
+
+        def one(item: _Item) -> _Found | StackbuildError:
+            try:
+                return ask(item)
+            except StackbuildError as error:
+                return error
+
+        found = list(self._threads.map(one, items))
+        raise_all([error for error in found if isinstance(error, StackbuildError)])
+        return [result for result in found if not isinstance(result, StackbuildError)]
 
     def trust(self, prefix: str, authority: Authority) -> None:
         """Let `authority` say who asks for URLs that begin so; of several prefixes, the longest counts.

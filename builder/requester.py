@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from threading import Lock as Mutex
-from threading import local
 from typing import Protocol
 
 import requests
@@ -14,7 +14,7 @@ import requests
 from builder.credentials import Logins
 from builder.errors import Unreachable
 from builder.redaction import redact
-from builder.session import Session
+from builder.session import Connections, Session
 from builder.user_config import environment
 
 ATTEMPTS = 4
@@ -39,14 +39,15 @@ class Authority(Protocol):
 
 
 class Requester:
-    """Sends requests from many threads; one connection pool each. The arguments are those of `net.Client`."""
+    """Sends requests from many threads, over connections that they share. The arguments are those of `net.Client`."""
 
     def __init__(self, *, offline: bool, environ: Mapping[str, str] | None) -> None:
         self._offline = offline
         self._environ = environ
         self._logins: Logins | None = None
+        self._connections: Connections | None = None
+        self._idle: list[Session] = []
         self._mutex = Mutex()
-        self._local = local()
         self._authorities: dict[str, Authority] = {}
 
     def trust(self, prefix: str, authority: Authority) -> None:
@@ -110,26 +111,35 @@ class Requester:
         again = authority is not None
         while True:
             sent = authority.header() if authority else ""
-            answer = self._session().request(
-                method, url, headers=headers, stream=stream, timeout=_TIMEOUT, data=body, auth=_signer(sent, authority)
-            )
+            with self._session() as session:
+                signer = _signer(sent, authority)
+                answer = session.request(
+                    method, url, headers=headers, stream=stream, timeout=_TIMEOUT, data=body, auth=signer
+                )
             challenge = answer.headers.get("WWW-Authenticate", "")
             if answer.status_code != 401 or not again or authority is None or not authority.refused(challenge, sent):
                 return answer
             answer.close()
             again = False
 
-    def _session(self) -> Session:
-        session: Session | None = getattr(self._local, "session", None)
-        if session is None:
-            with self._mutex:
-                if self._environ is None:
-                    self._environ = environment(os.environ)
-                if self._logins is None:
-                    self._logins = Logins(self._environ)
-                session = Session(self._environ, self._logins)
-            self._local.session = session
-        return session
+    @contextmanager
+    def _session(self) -> Iterator[Session]:
+        """A session that no other thread uses meanwhile; the body of an answer may be read later."""
+        with self._mutex:
+            session = self._idle.pop() if self._idle else self._another()
+        try:
+            yield session
+        finally:
+            self._idle.append(session)
+
+    def _another(self) -> Session:
+        if self._environ is None:
+            self._environ = environment(os.environ)
+        if self._logins is None:
+            self._logins = Logins(self._environ)
+        if self._connections is None:
+            self._connections = Connections(self._environ)
+        return Session(self._environ, self._logins, self._connections)
 
 
 def _signer(

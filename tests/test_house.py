@@ -70,7 +70,7 @@ ONLY_IN: Final = {
     "rich": ("commands",),
     "tomli": ("kinds.fetch.lockfile", "manifest", "user_config"),
     "urllib.request": (),
-    "urllib3": ("net",),
+    "urllib3": ("net", "session"),
     "uv": ("kinds.pip.uv",),
     "yaml": ("kinds.conda.lockfile",),
     "zstandard": ("kinds.conda", "kinds.fetch.archive", "unpacked", "kinds.fetch.tar"),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from builder.digest import Digest
-from builder.errors import HostileInput, StackbuildError, Unreachable
+from builder.errors import HostileInput, Problems, StackbuildError, Unreachable
 from builder.net import Client, redact
 from builder.store import Store
 
@@ -343,3 +343,36 @@ def test_unknown_digest_is_learnt(server: Server, store: Store, waits: list[floa
     assert store.source(DIGEST).read_bytes() == DATA
     with pytest.raises(Unreachable, match="truncated download"), store.new_source() as incoming:
         Client().learn(f"{server.url}/cut", incoming)
+
+
+def test_each_keeps_the_order_and_opens_few_connections(server: Server) -> None:
+    """Sixteen at a time over connections that stay open, whoever asks: two crowds of threads share them."""
+    callers: set[tuple[str, int]] = set()
+
+    def behave(handler: BaseHTTPRequestHandler, before: int) -> None:
+        callers.add(handler.client_address)
+        answer(handler, handler.path.rpartition("?")[2].encode())
+
+    server.paths["/page"] = behave
+    client = Client()
+    found: dict[str, list[bytes]] = {}
+
+    def ask(crowd: str) -> None:
+        found[crowd] = client.each(client.get, [f"{server.url}/page?{crowd}{number}" for number in range(100)])
+
+    crowds = [threading.Thread(target=ask, args=(crowd,)) for crowd in "ab"]
+    for one in crowds:
+        one.start()
+    for one in crowds:
+        one.join()
+    assert found == {crowd: [f"{crowd}{number}".encode() for number in range(100)] for crowd in "ab"}
+    assert len(callers) <= 16
+
+
+def test_each_tells_the_problems_of_all(server: Server) -> None:
+    server.paths["/there"] = lambda handler, _: answer(handler, b"x")
+    server.paths["/gone"] = lambda handler, _: answer(handler, b"", status=404)
+    client = Client()
+    with pytest.raises(Problems) as error:
+        client.each(client.get, [f"{server.url}{path}" for path in ("/gone?1", "/there", "/gone?2")])
+    assert [str(one).count("gone") for one in error.value.problems] == [1, 1]

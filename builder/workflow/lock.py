@@ -214,6 +214,4 @@ def _vanished(fetch: Fetcher, client: Client, old: Lock) -> frozenset[str]:
                 continue
         return name
 
-    names = [pin.name for pin in fetch.missing(old.pins)]
-    with ThreadPoolExecutor(16) as threads:
-        return frozenset(name for name in threads.map(gone, names) if name)
+    return frozenset(name for name in client.each(gone, [pin.name for pin in fetch.missing(old.pins)]) if name)

@@ -10,11 +10,10 @@ Ancestors' records stand among what is asked for, so that their constraints hold
 from __future__ import annotations
 
 import hashlib
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from builder.digest import Digest
-from builder.errors import HostileInput, StackbuildError, raise_all
+from builder.errors import HostileInput
 from builder.kinds.conda import request
 from builder.kinds.conda.distributions import Distributions
 from builder.kinds.conda.document import CondaLock, with_via
@@ -30,8 +29,6 @@ from builder.lock import Pin
 from builder.manifest.shape import request_name
 from builder.net import Client
 from builder.store import Store
-
-_THREADS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,19 +58,11 @@ def resolve(question: CondaQuestion, means: Means) -> CondaLock:
     own = [one for one in found if one.name not in inherited]
     old = {pin.filename: pin for pin in question.existing.pins} if question.existing else {}
 
-    def one(record: Record) -> Pin | StackbuildError:
-        try:
-            return _pin(record, old.get(f"{record.subdir}/{record.file}"), means)
-        except StackbuildError as error:
-            return error
-
-    with ThreadPoolExecutor(_THREADS) as pool:
-        pins = list(pool.map(one, own))
-    raise_all([pin for pin in pins if isinstance(pin, StackbuildError)])
+    pins = means.client.each(lambda one: _pin(one, old.get(f"{one.subdir}/{one.file}"), means), own)
     return with_via(
         CondaLock(
             request=question.request,
-            pins=tuple(pin for pin in pins if isinstance(pin, Pin)),
+            pins=tuple(pins),
             subdir=subdir(question.target.platform),
             channels=tuple((name, means.channels.public(name)) for name in question.channels),
             virtual=question.virtual,

@@ -7,11 +7,11 @@ nothing is asked of the network.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from threading import Lock as Mutex
 
 from builder.digest import Digest
-from builder.errors import HostileInput, Problems, StackbuildError, raise_all
+from builder.errors import HostileInput, StackbuildError, raise_all
 from builder.kinds.fetch import lockfile
 from builder.kinds.fetch.checksum import LIMIT, told
 from builder.kinds.fetch.request import KIND, Request, requests
@@ -21,8 +21,6 @@ from builder.locks import Locks
 from builder.manifest.model import Manifest, Target
 from builder.net import Client
 from builder.store import Store
-
-_THREADS = 8
 
 
 class Downloads:
@@ -87,14 +85,8 @@ def make(making: Making, target: Target, downloads: Downloads) -> dict[str, tupl
     raise_all(_inherited(making.manifest, target, making.locks, asked))
     old = making.locks.read(target, KIND) if making.keep else None
     moving = making.upgrade | (making.vanished(old) if old and making.refresh_missing else frozenset())
-    with ThreadPoolExecutor(_THREADS) as threads:
-        running = [threads.submit(_pin, one, old, moving, downloads) for one in asked]
-    errors = [error for future in running if (error := future.exception()) is not None]
-    if wrong := next((error for error in errors if not isinstance(error, StackbuildError)), None):
-        raise wrong
-    if errors:
-        raise Problems(error for error in errors if isinstance(error, StackbuildError))
-    lock = Lock(request=_lines(asked), pins=tuple(future.result() for future in running))
+    pins = making.client.each(lambda one: _pin(one, old, moving, downloads), asked)
+    lock = Lock(request=_lines(asked), pins=tuple(pins))
     return {KIND: (lock, lockfile.dumps(lock))}
 
 

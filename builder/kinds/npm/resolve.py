@@ -15,7 +15,6 @@ import hashlib
 import json
 import threading
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
@@ -33,7 +32,6 @@ from builder.kinds.npm.request import parse
 from builder.net import Client
 from builder.store import Store
 
-_THREADS: Final = 16
 _ALGORITHMS: Final = ("sha512", "sha384", "sha256", "sha1")
 
 
@@ -174,17 +172,11 @@ def _fetched(
             new.setdefault(known, package)
     registry = means.registry() if new else ""
 
-    def one(item: tuple[tuple[str, str], Package]) -> Package | StackbuildError:
+    def one(item: tuple[tuple[str, str], Package]) -> Package:
         (_, integrity), package = item
-        try:
-            return _read(package, replace(claims[package.location], integrity=integrity), registry, means)
-        except StackbuildError as error:
-            return error
+        return _read(package, replace(claims[package.location], integrity=integrity), registry, means)
 
-    with ThreadPoolExecutor(_THREADS) as threads:
-        read = dict(zip(new, threads.map(one, new.items()), strict=True))
-    raise_all([found for found in read.values() if isinstance(found, StackbuildError)])
-    old |= {known: found for known, found in read.items() if isinstance(found, Package)}
+    old |= zip(new, means.client.each(one, new.items()), strict=True)
     return {
         location: package if package.bundled else _with(package, old[package.name, claims[location].integrity])
         for location, package in packages.items()

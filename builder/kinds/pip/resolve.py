@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -38,7 +37,6 @@ from builder.lock import Pin
 from builder.net import Client
 from builder.store import Store
 
-_THREADS = 16
 _SOLVERS = {"uv": uv.solve, "pip-tools": piptools.solve}
 
 
@@ -196,16 +194,8 @@ def _found(question: PipQuestion, solution: Solution, build: built.Workshop, mea
     """The file of each pin that is not inherited, with its requirements; problems of all are reported together."""
     own = [(name, version) for name, version in solution if name not in question.pinned]
 
-    def one(pinned: tuple[str, str]) -> _Found | StackbuildError:
-        try:
-            return _one(question, *pinned, build, means)
-        except StackbuildError as error:
-            return error
-
-    with ThreadPoolExecutor(_THREADS) as pool:
-        found = list(pool.map(one, own))
-    raise_all([error for error in found if isinstance(error, StackbuildError)])
-    return {one.pin.name: one for one in found if isinstance(one, _Found)}
+    found = means.client.each(lambda pinned: _one(question, *pinned, build, means), own)
+    return {one.pin.name: one for one in found}
 
 
 def _one(question: PipQuestion, name: str, version: str, build: built.Workshop, means: Means) -> _Found:

@@ -34,6 +34,9 @@ KEPT = re.compile(r"PATH|HOME|TMPDIR|SSL_CERT_DIR|SSL_CLIENT_CERT")
 """Variables of the machine that a resolver needs besides those that say how to reach an index."""
 
 _UV_KEPT = re.compile(r"UV_(HTTP_TIMEOUT|HTTP_RETRIES|SYSTEM_CERTS|NATIVE_TLS|INSECURE_HOST|CONCURRENT_.*)")
+_AT_ONCE = "8"
+"""Requests of one uv. Its own 50, times the targets that are solved side by side, are more questions than a small name
+server takes in one moment, and each that it drops is asked again after 5 s (resolv.conf(5))."""
 _STUB = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]* @ file://\S+-py3-none-any\.whl")
 _NOTHING = "0"
 """The version of a stub that stands for a held name."""
@@ -123,7 +126,8 @@ def _environment(
     attempt: Attempt, indexes: Indexes, store: Store, environ: Mapping[str, str]
 ) -> tuple[dict[str, str], list[str]]:
     """The environment of uv, and what in it must never be printed."""
-    found = {name: value for name, value in environ.items() if KEPT.fullmatch(name) or _UV_KEPT.fullmatch(name)}
+    found = {"UV_CONCURRENT_DOWNLOADS": _AT_ONCE}
+    found |= {name: value for name, value in environ.items() if KEPT.fullmatch(name) or _UV_KEPT.fullmatch(name)}
     secrets = list(credentials.secrets(environ))
     for index in sorted({DEFAULT, *attempt.question.sources.values()}):
         url, login = indexes.access(index)

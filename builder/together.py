@@ -7,14 +7,19 @@ torch went on and torchvision stayed, a driver moved and the plugin built for it
 - where the command itself let the set move: `--upgrade`, or `--upgrade-package` of any member, which frees them all.
 
 A set may have members of several kinds (apt's driver, pip's torch); pins of one target are compared.
+
+What a vendor does say, in versions: that a driver and a library are of one release. Kinds write the rest of a version
+each in its own way (`1.21.0-555` of apt, `1.21.0.555` of pip), so `same-release` compares the first three numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
 
 from builder.errors import StackbuildError
-from builder.lock import Lock
+from builder.lock import Lock, Pin
 from builder.locks import formats
 from builder.manifest.model import Manifest, PackageSet, Target
 from builder.manifest.shape import request_name
@@ -64,6 +69,34 @@ def problems(
                 next_step=f"bump the others too, or if they are meant to stay: "
                 f"stackbuild lock -P {stayed[0].partition(' ')[0]}",
             )
+
+
+def unlike(manifest: Manifest, target: Target, pins: Iterable[Pin]) -> Iterator[StackbuildError]:
+    """Sets of the target's image whose `same-release` names have versions of several releases.
+
+    Args:
+        pins: the target's, own and inherited; looked at only if a set says anything of releases.
+    """
+    sets = [one for name in manifest.images[target.image].use if (one := manifest.sets[name]).same_release]
+    known = [*pins] if sets else []
+    for one in sets:
+        wanted = [request_name(name) for name in one.same_release]
+        found = {pin.name: pin for pin in known if any(fnmatchcase(request_name(pin.name), name) for name in wanted)}
+        if len({_release(pin.version) for pin in found.values()}) > 1:
+            yield StackbuildError(
+                f"set {one.name} is of one release: {target}",
+                where=f"{manifest.path.name}:{manifest.lines.get(f'sets.{one.name}', 1)}",
+                expected="versions that agree in their first three numbers",
+                got=", ".join(f"{pin.kind} {name} {pin.version}" for name, pin in sorted(found.items())),
+                next_step="pin all of them to one release, then: stackbuild lock",
+            )
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """The first three numbers of a version without its epoch, those that are left out as 0."""
+    bare = re.sub(r"^\d+[:!]", "", version)
+    numbers = [int(one) for one in (re.match(r"\d+(\.\d+)*", bare) or [""])[0].split(".") if one]
+    return tuple([*numbers, 0, 0, 0][:3])
 
 
 def _members(manifest: Manifest, target: Target, one: PackageSet, kind: str) -> set[str]:

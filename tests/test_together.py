@@ -10,7 +10,7 @@ from builder.digest import Digest
 from builder.lock import Lock, Pin
 from builder.manifest.model import Manifest, Target
 from builder.manifest.read import loads
-from builder.together import problems, widened
+from builder.together import problems, unlike, widened
 
 TARGET = Target.parse("lab:gaudi@linux/amd64")
 TEXT = """
@@ -113,3 +113,28 @@ def test_a_member_of_another_variant_does_not_count(manifest: Manifest) -> None:
                                              "torch 2.5 → 2.6; not moved: media-loader 1"]  # fmt: skip
     plain = Target.parse("lab:cpu@linux/amd64")
     assert list(problems(manifest, plain, before, after, ())) == []
+
+
+def of_release(manifest: Manifest, *versions: str) -> list[str]:
+    """What is said of a driver of apt, a plugin and a loader of pip, and of what has another name."""
+    names = ("habanalabs-rdma-core", "habana-torch-plugin", "Habana_Torch.dataloader", "torch")
+    kinds = ("apt", "pip", "pip", "pip")
+    pins = [
+        Pin(kind=kind, name=name, version=version, filename="x", digest=Digest.of(b""), size=1)
+        for kind, name, version in zip(kinds, names, versions, strict=True)
+    ]
+    return [one.got for one in unlike(manifest, TARGET, pins)]
+
+
+def test_a_driver_and_its_plugin_are_of_one_release(tmp_path: Path) -> None:
+    """Whoever wrote the version, whatever follows the third number; a name that nobody listed may be of any."""
+    text = TEXT.replace("[sets.gaudi]\n", '[sets.gaudi]\nsame-release = ["habanalabs-*", "habana-torch-*"]\n')
+    manifest = loads(text, tmp_path / "stacks.toml")
+    assert of_release(manifest, "1:1.21.0-555", "1.21.0.555", "1.21", "2.6.0") == []
+    assert of_release(manifest, "1.21.0-555", "1.20.1.97", "1.21.0", "2.6.0") == [
+        "pip Habana_Torch.dataloader 1.21.0, pip habana-torch-plugin 1.20.1.97, apt habanalabs-rdma-core 1.21.0-555"
+    ]
+
+
+def test_releases_are_nobodys_business_by_default(manifest: Manifest) -> None:
+    assert of_release(manifest, "1.21.0-555", "1.20.1.97", "1.19.0", "2.6.0") == []

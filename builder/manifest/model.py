@@ -123,6 +123,7 @@ class PackageSet:
     asks: Mapping[str, Json]
     on: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
     together: bool = False
+    same_release: tuple[str, ...] = ()
 
 
 class Origin(NamedTuple):

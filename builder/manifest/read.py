@@ -169,6 +169,7 @@ def _set(name: str, table: Mapping[str, Any]) -> PackageSet:
     return PackageSet(
         name=name,
         together=fields.pop("together", False),
+        same_release=fields.pop("same_release", ()),
         on=fields.pop("on", {}),
         asks=fields,
     )

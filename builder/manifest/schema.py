@@ -221,6 +221,11 @@ def _set() -> Schema:
                 "description": "Whether its requests may only move as one.",
                 "default": False,
             },
+            "same-release": listed(
+                {**TEXT, "title": "names of packages", "pattern": r"^[A-Za-z0-9*][A-Za-z0-9.+_*-]*$"},
+                "Names of packages of any kind, `*` for any letters: their versions must agree in the first three "
+                "numbers, as those of a driver and of the libraries made for it.",
+            ),
             "on": _on(kinds.keys(shared=True)),
         },
     )

@@ -14,8 +14,8 @@ from builder import cells, together
 from builder.errors import Problems, StackbuildError, raise_all
 from builder.fetching import Fetcher
 from builder.kinds import kinds, submodule
-from builder.lock import Lock
-from builder.locking import Making, relative
+from builder.lock import Lock, Pin
+from builder.locking import Making, inherited_locks, relative
 from builder.locks import formats
 from builder.manifest.model import Target
 from builder.net import Client
@@ -79,7 +79,7 @@ def lock(project: Project, targets: Sequence[Target], wish: Wish, told: Told) ->
     }
     asked = _with_ancestors(project, targets)
     solved = _solve(making, asked, told)
-    raise_all(list(_torn(making, before, solved)))
+    raise_all([*_torn(making, before, solved), *_unlike(project, asked)])
     return tuple(_written(project, solved, {key: old for key, old in before.items() if key[0] in asked}))
 
 
@@ -92,6 +92,8 @@ def check(project: Project, targets: Sequence[Target]) -> list[StackbuildError]:
                 found += module.check(project.manifest, target, project.locks)
             except StackbuildError as error:
                 found.append(error)
+    if not found:
+        found += _unlike(project, targets)
     unique = {str(error): error for error in found}
     return list(unique.values())
 
@@ -155,6 +157,21 @@ def _torn(
         was = {kind: before.get((target, kind)) for kind in formats()}
         now = {kind: solved[target, kind][0] for kind in formats() if (target, kind) in solved}
         yield from together.problems(making.manifest, target, was, now, making.upgrade)
+
+
+def _unlike(project: Project, targets: Sequence[Target]) -> Iterator[StackbuildError]:
+    """Sets of one release that are of several."""
+    for target in targets:
+        yield from together.unlike(project.manifest, target, _pins(project, target))
+
+
+def _pins(project: Project, target: Target) -> Iterator[Pin]:
+    """What a target has, of all kinds, its ancestors' first."""
+    for module in _lockers():
+        above = inherited_locks(project.manifest, project.locks, target, module.KIND)
+        own = project.locks.read(target, module.KIND)
+        for lock in [*(one for _, one in above), *([own] if own else [])]:
+            yield from lock.pins
 
 
 def _problems(futures: Any) -> list[StackbuildError]:

@@ -159,3 +159,17 @@ def test_the_catalogue_of_this_repository_declares_nothing() -> None:
     """So that its locks and keys are what they were."""
     manifest = read(ROOT / "stacks.toml")
     assert not any(one.asks.keys() & {"override", "without", "prefer"} for one in manifest.images.values())
+
+
+def test_a_set_of_one_release(project: Callable[[str], Project]) -> None:
+    """Several releases are refused while locking, and by `--check` of a lock that stands."""
+    of_one = stack("==1.0", "==1.1").replace("together = true", 'same-release = ["torch", "vis*"]')
+    with pytest.raises(StackbuildError) as caught:
+        relock(project(of_one))
+    assert f"set stack is of one release: {APP}" in str(caught.value)
+    assert "pip torch 1.0, pip vision 1.1" in str(caught.value)
+    here = project(stack("==1.0", "==1.1"))
+    assert not here.locks.path(APP, "pip").exists()
+    relock(here)
+    again = project(of_one)
+    assert [str(one.what) for one in lock.check(again, [APP])] == [f"set stack is of one release: {APP}"]

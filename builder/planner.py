@@ -68,13 +68,32 @@ def lineage(manifest: Manifest, target: Target, planned: Mapping[Target, Planned
 
 
 def room(name: str) -> ModuleType:
-    """The module that plans and performs a kind: `build.py` in its folder, or the kind's own file."""
+    """The module that plans and performs a kind: `build.py` in its folder, or the kind's own file.
+
+    It may also have `PACKAGES`, the option of its actions that says which packages they lay (a table of versions by
+    name, or rows that begin with a name and end with a version), and `space(action)`.
+    """
     return submodule(name, "build") or kinds()[name]
+
+
+def space(action: Action) -> int:
+    """Bytes of disk that performing an action takes beside what it fetches, estimated from locks alone."""
+    if action.kind not in kinds():
+        return 0  # `pip.bytecode` and the like take little.
+    module = room(action.kind)
+    return int(module.space(action)) if hasattr(module, "space") else 0
+
+
+def packages(action: Action) -> str:
+    """The option of an action that says which packages it lays, "" for none."""
+    return str(getattr(_maker(action), "PACKAGES", ""))
 
 
 def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -> Result:
     """Perform one action whose inputs exist."""
-    if action.kind == "image":
-        return image.perform(action, results, workshop)
-    found: Result = room(action.kind.partition(".")[0]).perform(action, results, workshop)
+    found: Result = _maker(action).perform(action, results, workshop)
     return found
+
+
+def _maker(action: Action) -> ModuleType:
+    return image if action.kind == "image" else room(action.kind.partition(".")[0])

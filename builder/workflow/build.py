@@ -14,7 +14,7 @@ from builder.fetching import Fetcher, Progress, foresee
 from builder.lock import Pin
 from builder.manifest.model import PLAIN, Target
 from builder.plan import Plan
-from builder.planner import plan_targets
+from builder.planner import plan_targets, space
 from builder.site import Planned
 from builder.workflow import explain, fresh
 from builder.workflow.fresh import Built
@@ -22,12 +22,6 @@ from builder.workflow.project import Project
 
 if TYPE_CHECKING:
     from builder.net import Client
-
-_APT_SCRATCH = 3
-"""What a root takes at most, as a multiple of its packages' installed size: unpacked, in layers, for mounting."""
-
-_ARCHIVE_SCRATCH = 5
-"""What a fetched archive or a package takes at most, as a multiple of its size: unpacked, and in a layer."""
 
 
 def plan(project: Project, targets: Sequence[Target]) -> dict[Target, Planned]:
@@ -69,7 +63,7 @@ def build(
     needed = whole.stale(project.store, wanted)
     fetcher = Fetcher(project.manifest, project.store, client, progress)
     actions = [action for action in whole.order() if action.plan_key in needed]
-    foresee(project.store, fetcher.missing(pins_of(actions)), room(actions))
+    foresee(project.store, fetcher.missing(pins_of(actions)), sum(map(space, actions)))
     try:
         execute(whole, needed, project.store, jobs=jobs, fetch=fetcher, watcher=watcher)
     finally:
@@ -95,19 +89,6 @@ def remember(project: Project, planned: Mapping[Target, Planned], targets: Seque
 def pins_of(actions: Sequence[Action]) -> list[Pin]:
     """Every pinned file that these actions read."""
     return [pin for action in actions for pin in action.sources.values()]
-
-
-def room(actions: Sequence[Action]) -> int:
-    """Bytes of disk that performing these actions takes beside what they fetch, estimated from locks alone."""
-    total = 0
-    for action in actions:
-        if action.kind == "apt":
-            total += _APT_SCRATCH * sum(int(pin.field("Installed-Size", "0")) << 10 for pin in action.sources.values())
-        elif action.kind == "pip":
-            total += 2 * sum(pin.size for role, pin in action.sources.items() if role.startswith("wheel:"))
-        elif action.kind in {"conda", "fetch", "npm"}:
-            total += _ARCHIVE_SCRATCH * sum(pin.size for pin in action.sources.values())
-    return total
 
 
 def result(project: Project, planned: Mapping[Target, Planned], target: Target) -> dict[str, Any]:

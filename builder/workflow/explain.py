@@ -12,6 +12,7 @@ from builder.action import Action
 from builder.digest import Digest, canonical
 from builder.manifest.model import Target
 from builder.plan import Plan
+from builder.planner import packages
 from builder.site import Planned
 from builder.workflow.project import Project
 
@@ -57,13 +58,15 @@ def _because(project: Project, action: Action, stale: frozenset[Digest]) -> Iter
     if last == now:
         yield "a blob of its result is gone from the store"
         return
-    moved = list(_options(last.get("options"), now["options"], ""))
+    kind, option = action.kind.partition(".")[0], packages(action)
+    listed = {option: kind} if option else {}
+    moved = list(_options(last.get("options"), now["options"], "", listed))
     yield from moved
     for field in ("kind_version", "platform", "schema"):
         if last.get(field) != now[field]:
             yield f"{field.replace('_', ' ')}: {last.get(field)} → {now[field]}"
     before, after = last["inputs"], now["inputs"]
-    told = {line.split(" ")[1] for line in moved if line.startswith(("pip ", "apt ", "conda ", "fetch ", "npm "))}
+    told = {line.split(" ")[1] for line in moved if line.startswith(f"{kind} ")}
     for role in sorted(before.keys() | after.keys()):
         if before.get(role) == after.get(role) or role.rpartition(":")[2] in told:
             continue
@@ -78,31 +81,31 @@ def _because(project: Project, action: Action, stale: frozenset[Digest]) -> Iter
             yield f"{role} has another file under the same version"
 
 
-def _options(before: Any, now: Any, path: str) -> Iterator[str]:
-    """Lines for what differs. Packages are compared by name: `wheels` of pip are rows that begin with the name and
-    end with the version, `versions` of apt a table."""
+def _options(before: Any, now: Any, path: str, listed: Mapping[str, str]) -> Iterator[str]:
+    """Lines for what differs; packages are compared by name.
+
+    Args:
+        listed: path of the option that says which packages there are → their kind.
+    """
     if before == now or path in {"parts", "packages"}:  # They follow from which packages there are.
         return
-    if path == "wheels":
-        yield from _moved("pip", *({row[0]: row[-1] for row in rows or ()} for rows in (before, now)))
-    elif path == "versions":
-        yield from _moved("apt", before or {}, now)
-    elif path == "conda":
-        yield from _moved("conda", before or {}, now)
-    elif path == "npm":
-        yield from _moved("npm", before or {}, now)
-    elif path == "fetched":
-        yield from _moved("fetch", before or {}, now)
+    if path in listed:
+        yield from _moved(listed[path], _versions(before), _versions(now))
     elif path == "config.Env" and before:
         old, new = (dict(one.split("=", 1) for one in rows) for rows in (before, now))
-        yield from _options(old, new, "env")
+        yield from _options(old, new, "env", listed)
     elif isinstance(before, Mapping) and isinstance(now, Mapping):
         for name in sorted(before.keys() | now.keys()):
-            yield from _options(before.get(name), now.get(name), f"{path}.{name}" if path else name)
+            yield from _options(before.get(name), now.get(name), f"{path}.{name}" if path else name, listed)
     elif path.startswith("files."):
         yield f"overlay file {path.removeprefix('files.')} " + _state(before, now)
     else:
         yield f"{path}: {_short(before)} → {_short(now)}"
+
+
+def _versions(option: Any) -> dict[str, str]:
+    """Name → version, of a table or of rows."""
+    return dict(option) if isinstance(option, Mapping) else {row[0]: row[-1] for row in option or ()}
 
 
 def _moved(kind: str, old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[str]:

@@ -8,7 +8,6 @@ bump in a parent configures nothing again.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -20,6 +19,7 @@ from builder.digest import Json
 from builder.errors import StackbuildError
 from builder.kinds.account.build import passwd
 from builder.kinds.apt import normalise
+from builder.kinds.apt.relation import names
 from builder.layer import codec
 from builder.lock import Pin
 from builder.parts import write_parts
@@ -31,6 +31,9 @@ from builder.tree import NEWEST, Entry, partition
 VERSION = 5
 _MOUNTED = frozenset({"dev", "proc", "run", "sys", "tmp"})
 _INFO = "var/lib/dpkg/info"
+PACKAGES = "versions"
+_SCRATCH = 3
+"""What a root takes at most, as a multiple of its packages' installed size: unpacked, in layers, for mounting."""
 
 
 def plan(site: Site) -> tuple[Action, ...]:
@@ -72,6 +75,11 @@ def plan(site: Site) -> tuple[Action, ...]:
     )
 
 
+def space(action: Action) -> int:
+    """Bytes of disk that performing it takes beside what it fetches."""
+    return _SCRATCH * sum(size for _, size in _sizes(tuple(action.sources.values())))
+
+
 def _sizes(pins: Sequence[Pin]) -> list[tuple[str, int]]:
     """Installed sizes in bytes, as the archive estimates them (Debian Policy 5.6.20: KiB)."""
     return [(pin.name, int(pin.field("Installed-Size", "0") or 0) * 1024) for pin in pins]
@@ -81,13 +89,12 @@ def _essential(pins: Sequence[Pin]) -> set[str]:
     """Essential packages and all they need: what must lie there before dpkg can run."""
     by_name = {pin.name: pin for pin in pins}
     for pin in pins:  # `awk`, which is essential, is what mawk provides.
-        for word in pin.field("Provides").split(","):
-            by_name.setdefault(word.strip().split(" ")[0], pin)
+        for name in names(pin.field("Provides")):
+            by_name.setdefault(name, pin)
 
     def needs(name: str) -> set[str]:
-        relations = (by_name[name].field(relation) for relation in ("Pre-Depends", "Depends"))
-        words = {word.strip().split(" ")[0].split(":")[0] for text in relations for word in re.split(r"[,|]", text)}
-        return {by_name[word].name for word in words if word in by_name}
+        pin = by_name[name]
+        return {by_name[one].name for one in names(pin.field("Pre-Depends"), pin.field("Depends")) if one in by_name}
 
     return {one for pin in pins if pin.field("Essential") == "yes" for one in closure(pin.name, needs)}
 

@@ -11,6 +11,7 @@ from builder.closure import closure
 from builder.digest import Digest
 from builder.errors import StackbuildError
 from builder.interpreter import Interpreter
+from builder.kinds.apt.relation import names
 from builder.lock import Pin
 from builder.store import Store
 
@@ -54,9 +55,7 @@ def _closure(pins: Mapping[str, Pin], name: str) -> tuple[Pin, ...]:
     """A package and all that its Depends and Pre-Depends name, of alternatives those that are pinned."""
 
     def needs(one: str) -> list[str]:
-        relations = (pins[one].field("Depends"), pins[one].field("Pre-Depends"))
-        words = [word.strip() for text in relations for word in re.split(r"[,|]", text)]
-        return [found for word in words if (found := re.split(r"[ (:]", word, maxsplit=1)[0]) in pins]
+        return [found for found in names(pins[one].field("Depends"), pins[one].field("Pre-Depends")) if found in pins]
 
     return tuple(pins[one] for one in sorted(closure(name, needs))) if name in pins else ()
 

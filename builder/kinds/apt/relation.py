@@ -68,6 +68,13 @@ def _atom(text: str) -> Atom:
     )
 
 
+def names(*relations: str) -> list[str]:
+    """The names in fields of relations, of all alternatives, without versions and qualifiers; of what an archive or a
+    lock of ours holds, as nothing is judged."""
+    words = [word.strip() for text in relations for word in re.split(r"[,|]", text)]
+    return [re.split(r"[\s:(\[<]", word, maxsplit=1)[0] for word in words if word]
+
+
 def show(clause: Clause) -> str:
     """The clause as an archive writes it."""
     return " | ".join(map(str, clause))

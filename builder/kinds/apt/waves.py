@@ -6,11 +6,11 @@ long anything took: the same packages make the same waves on every machine.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from builder.closure import closure
 from builder.kinds.apt.deb import Deb
+from builder.kinds.apt.relation import names
 
 FIRST = 20_000_000
 """Bytes of compressed data in the first wave, each later one has twice as many as the one before: about what two cores
@@ -49,12 +49,12 @@ def _needs(debs: Sequence[Deb]) -> dict[str, set[str]]:
     """
     providers: dict[str, set[str]] = {}
     for deb in debs:
-        for name in [deb.field("Package"), *_names([deb.field("Provides")])]:
+        for name in [deb.field("Package"), *names(deb.field("Provides"))]:
             providers.setdefault(name, set()).add(deb.key)
     return {
         deb.key: {
             key
-            for name in [*_names([deb.field("Pre-Depends"), deb.field("Depends")]), *_implied(deb)]
+            for name in [*names(deb.field("Pre-Depends"), deb.field("Depends")), *_implied(deb)]
             for key in providers.get(name, ())
         }
         for deb in debs
@@ -63,9 +63,3 @@ def _needs(debs: Sequence[Deb]) -> dict[str, set[str]]:
 
 def _implied(deb: Deb) -> list[str]:
     return ["systemd"] if b"deb-systemd-" in deb.members.get("postinst", (0, b""))[1] else []
-
-
-def _names(relations: Iterable[str]) -> list[str]:
-    """Names in fields of relations between packages (Debian Policy 7.1), without versions and architectures."""
-    words = [word.strip() for relation in relations for word in re.split(r"[,|]", relation)]
-    return [re.split(r"[\s:(\[<]", word)[0] for word in words if word]

@@ -31,6 +31,9 @@ from builder.site import Site
 from builder.tree import NEWEST, partition
 
 VERSION = 1
+PACKAGES = "conda"
+_SPACE = 5
+"""Bytes of disk that laying takes at most for each byte of a package: unpacked, and in a layer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +143,11 @@ def _layer(layers: _Layers, name: str, pins: list[Pin], *, history: bool) -> Act
     return Action(
         kind="conda", version=VERSION, name=f"conda {name} of {site.target}", options=options, sources=sources
     )
+
+
+def space(action: Action) -> int:
+    """Bytes of disk that performing it takes beside what it fetches."""
+    return _SPACE * sum(pin.size for pin in action.sources.values())
 
 
 def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -> Result:

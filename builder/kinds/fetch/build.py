@@ -25,6 +25,9 @@ from builder.store import Store
 from builder.tree import NEWEST, Entry, Part, merge, partition
 
 VERSION = 1
+PACKAGES = "fetched"
+_SPACE = 5
+"""Bytes of disk that laying takes at most for each byte of a package: unpacked, and in a layer."""
 _GROUND = f"{KIND}.ground"
 
 
@@ -86,6 +89,11 @@ def _action(
 
 def _json(one: Item) -> Json:
     return {key: value for key, value in asdict(one).items() if key != "name"}
+
+
+def space(action: Action) -> int:
+    """Bytes of disk that performing it takes beside what it fetches."""
+    return _SPACE * sum(pin.size for pin in action.sources.values())
 
 
 def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -> Result:

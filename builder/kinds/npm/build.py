@@ -25,6 +25,9 @@ from builder.site import Site
 from builder.tree import NEWEST, partition
 
 VERSION = 1
+PACKAGES = "npm"
+_SPACE = 5
+"""Bytes of disk that laying takes at most for each byte of a package: unpacked, and in a layer."""
 _ROOT = ("account", "apt", "oci")
 """Kinds whose layers install scripts see."""
 
@@ -127,6 +130,11 @@ def _script(
         needs=needs,
         sources=sources,
     )
+
+
+def space(action: Action) -> int:
+    """Bytes of disk that performing it takes beside what it fetches."""
+    return _SPACE * sum(pin.size for pin in action.sources.values())
 
 
 def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -> Result:

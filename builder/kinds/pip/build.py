@@ -27,6 +27,7 @@ from builder.site import Site
 from builder.tree import NEWEST, partition
 
 VERSION = 2
+PACKAGES = "wheels"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +117,11 @@ def _layer(layers: _Layers, name: str, pins: list[Pin]) -> Action:
             **pythons.sources(native),
         },
     )
+
+
+def space(action: Action) -> int:
+    """Bytes of disk that performing it takes beside what it fetches: its layer, and bytecode on the way there."""
+    return 2 * sum(pin.size for role, pin in action.sources.items() if role.startswith("wheel:"))
 
 
 def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -> Result:

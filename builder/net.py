@@ -28,7 +28,7 @@ from urllib3.exceptions import HTTPError
 from builder.digest import Digest
 from builder.errors import HostileInput, StackbuildError, Unreachable, raise_all
 from builder.redaction import redact as redact
-from builder.requester import ATTEMPTS, Authority, Requester
+from builder.requester import ATTEMPTS, Authority, Body, Requester
 from builder.store import Incoming
 
 Progress = Callable[[int], None]
@@ -96,16 +96,24 @@ class Client:
         url: str,
         *,
         headers: Mapping[str, str] | None = None,
-        body: bytes | None = None,
+        body: Body | None = None,
         limit: int = 4 << 20,
+        once: bool = False,
     ) -> Answer:
         """One request to a service whose refusals mean something: its answer, whatever the status below 500.
+
+        Args:
+            once: whether it may not be sent again by itself, as what it does is not the same the second time; any
+                status is an answer then.
 
         Raises:
             Unreachable: no answer, or a server that fails.
             HostileInput: more than `limit` bytes.
         """
-        with self._requester.ask(method, url, dict(headers or {}), stream=True, body=body, refusals=True) as answer:
+        attempts = 1 if once else ATTEMPTS
+        with self._requester.ask(
+            method, url, dict(headers or {}), stream=True, body=body, refusals=True, attempts=attempts
+        ) as answer:
             return Answer(
                 url=answer.url,
                 status=answer.status_code,

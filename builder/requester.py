@@ -6,8 +6,10 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from threading import Lock as Mutex
-from typing import Protocol
+from typing import IO, Protocol, TypeAlias
 
 import requests
 
@@ -19,11 +21,27 @@ from builder.user_config import environment
 
 ATTEMPTS = 4
 _TIMEOUT = (15, 60)
-_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _REFUSED = {
     401: "give a login for that host: STACKBUILD_CREDENTIAL_<NAME>, or a netrc",
     407: "put a login into the proxy's URL",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """A file from byte `start` to its end, read while it is sent."""
+
+    path: Path
+    start: int = 0
+
+    def open(self) -> IO[bytes]:
+        stream = self.path.open("rb")
+        stream.seek(self.start)
+        return stream
+
+
+Body: TypeAlias = bytes | Rest
 
 
 class Authority(Protocol):
@@ -61,13 +79,15 @@ class Requester:
         headers: dict[str, str],
         *,
         stream: bool = False,
-        body: bytes | None = None,
+        body: Body | None = None,
         refusals: bool = False,
+        attempts: int = ATTEMPTS,
     ) -> requests.Response:
         """One request, tried again on what passes by itself (RFC 9110 §15.6; Retry-After is honoured).
 
         Args:
             refusals: whether an answer 4xx is one too.
+            attempts: how often it is sent at most; with 1 and `refusals`, any status is an answer.
 
         Raises:
             Unreachable: no answer, or a refusal.
@@ -76,7 +96,7 @@ class Requester:
         if self._offline:
             raise Unreachable(f"offline: {redact(url)} is needed", next_step="run again without --offline")
         reason, hint = "", ""
-        for attempt in range(ATTEMPTS):
+        for attempt in range(attempts):
             try:
                 answer = self._signed(method, url, headers, stream, body)
             except requests.RequestException as error:
@@ -91,36 +111,40 @@ class Requester:
             else:
                 if answer.status_code < 400:
                     return answer
-                if refusals and answer.status_code < 500 and answer.status_code not in _PASSING:
+                if refusals and (attempts == 1 or (answer.status_code < 500 and answer.status_code not in PASSING)):
                     return answer
                 reason, hint = f"HTTP {answer.status_code}", _REFUSED.get(answer.status_code, "")
                 answer.close()
-                if answer.status_code not in _PASSING:
+                if answer.status_code not in PASSING:
                     break
-                wait = _retry_after(answer, 0.2 * 2**attempt)
-            if attempt + 1 < ATTEMPTS:
+                wait = retry_after(answer.headers.get("Retry-After", ""), 0.2 * 2**attempt)
+            if attempt + 1 < attempts:
                 time.sleep(wait)
         raise Unreachable(f"cannot {method} {redact(url)}", got=reason, next_step=hint)
 
     def _signed(
-        self, method: str, url: str, headers: dict[str, str], stream: bool, body: bytes | None
+        self, method: str, url: str, headers: dict[str, str], stream: bool, body: Body | None
     ) -> requests.Response:
-        """One request as whoever the URL's authority says; once more when it learns from a refusal."""
+        """One request as whoever the URL's authority says; again when it learns from a refusal.
+
+        Twice at most: another thread may just have learnt enough for its own request, and not for this one.
+        """
         prefix = max((one for one in self._authorities if url.startswith(one)), key=len, default=None)
         authority = self._authorities[prefix] if prefix is not None else None
-        again = authority is not None
+        again = 2 if authority is not None else 0
         while True:
             sent = authority.header() if authority else ""
             with self._session() as session:
                 signer = _signer(sent, authority)
-                answer = session.request(
-                    method, url, headers=headers, stream=stream, timeout=_TIMEOUT, data=body, auth=signer
-                )
+                with _opened(body) as data:
+                    answer = session.request(
+                        method, url, headers=headers, stream=stream, timeout=_TIMEOUT, data=data, auth=signer
+                    )
             challenge = answer.headers.get("WWW-Authenticate", "")
             if answer.status_code != 401 or not again or authority is None or not authority.refused(challenge, sent):
                 return answer
             answer.close()
-            again = False
+            again -= 1
 
     @contextmanager
     def _session(self) -> Iterator[Session]:
@@ -142,6 +166,15 @@ class Requester:
         return Session(self._environ, self._logins, self._connections)
 
 
+@contextmanager
+def _opened(body: Body | None) -> Iterator[bytes | IO[bytes] | None]:
+    if isinstance(body, Rest):
+        with body.open() as stream:
+            yield stream
+    else:
+        yield body
+
+
 def _signer(
     header: str, authority: Authority | None
 ) -> Callable[[requests.PreparedRequest], requests.PreparedRequest] | None:
@@ -157,6 +190,6 @@ def _signer(
     return sign
 
 
-def _retry_after(answer: requests.Response, default: float) -> float:
-    text = answer.headers.get("Retry-After", "")
+def retry_after(text: str, default: float) -> float:
+    """Seconds to wait, of a Retry-After header (RFC 9110 §10.2.3; its form with a date is not looked at)."""
     return min(float(text), 30.0) if text.isdigit() else default

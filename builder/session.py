@@ -22,6 +22,8 @@ from builder.proxies import proxy
 from builder.user_config import ca
 
 _PORTS = {"http": 80, "https": 443}
+_BLOCK = 1 << 18
+"""Bytes of a file that are sent at once."""
 _HOSTS = 32
 _KEPT = 32
 """Connections to one host that stay open for the next request."""
@@ -44,7 +46,8 @@ class Connections(HTTPAdapter):
         super().__init__(pool_connections=_HOSTS, pool_maxsize=_KEPT)
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **more: Any) -> None:
-        super().init_poolmanager(connections, maxsize, block, ssl_context=self._context, **more)
+        more = {"blocksize": _BLOCK, "ssl_context": self._context, **more}
+        super().init_poolmanager(connections, maxsize, block, **more)
 
     def proxy_manager_for(self, proxy: str, **more: Any) -> Any:
         return super().proxy_manager_for(proxy, ssl_context=self._context, proxy_ssl_context=self._context, **more)

@@ -87,7 +87,7 @@ class FakeRegistry:
         ):
             reply(request, 401, b"{}")
             return
-        token = f"token-{len(self.tokens)}-{asked['scope'][0]}"
+        token = f"token-{len(self.tokens)}-{'+'.join(asked['scope']).replace(' ', '+')}"
         self.tokens.append(token)
         reply(request, 200, json.dumps({"token": token}).encode())
 
@@ -121,7 +121,7 @@ class FakeRegistry:
             rows = json.loads((layout / "index.json").read_bytes())["manifests"]
             name = next((row["digest"] for row in rows if row["annotations"][REF] == name), "sha256:none")
         blob = layout / "blobs/sha256" / name[7:]
-        if not blob.exists():
+        if not blob.is_file():
             return None
         data = blob.read_bytes()
         media_type = json.loads(data)["mediaType"] if kind == "manifests" else "application/octet-stream"

@@ -61,6 +61,9 @@ class Project:
     name: str
     platforms: tuple[str, ...]
     repository: str = "{image}"
+    version: str = ""
+    tags: tuple[str, ...] = ("{key}",)
+    plain_http: tuple[str, ...] = ()
     exclude_newer: datetime | None = None
     exempt: frozenset[str] = frozenset()
     resolver: str = "uv"
@@ -258,12 +261,16 @@ class Manifest:
         """The nearest layout that the image or an ancestor names; a base from a registry may do without."""
         return next((self.layouts[one.layout] for one in reversed(self.family(target)) if one.layout), None)
 
-    def published(self, target: Target) -> str:
-        """What the target's image is called, all platforms alike: the project's repository with its name in it."""
+    def published(self, target: Target, repository: str = "") -> str:
+        """What the target's image is called, all platforms alike: the project's repository with its name in it.
+
+        Args:
+            repository: instead of the project's.
+        """
         image = self.images[target.image]
         variant = "" if target.variant == PLAIN else f"-{target.variant}"
         name = image.publish.replace("{image}", image.name).replace("{variant}", variant)
-        return self.project.repository.replace("{image}", name)
+        return (repository or self.project.repository).replace("{image}", name)
 
     def targets(self) -> Iterator[Target]:
         """Every target, parents first, then by variant and platform."""

@@ -28,6 +28,32 @@ _PROJECT: Final = table(
             "pattern": r"^([a-z0-9.-]+(:[0-9]+)?/)?([a-z0-9._-]+/)*[a-z0-9._-]*\{image\}[a-z0-9._-]*$",
             "examples": ["registry.example.com/notebook-servers/{image}"],
         },
+        "version": {
+            "type": "string",
+            "description": "The family's own version, for tags.",
+            "title": "a version",
+            "pattern": r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$",
+            "examples": ["2026.11"],
+        },
+        "tags": listed(
+            {
+                "type": "string",
+                "title": "a tag, perhaps with {version}, {time}, {revision} or {key} in it",
+                "pattern": r"^([A-Za-z0-9_.-]|\{(version|time|revision|key)\})+$",
+                "examples": ["{version}", "{time}-{revision}"],
+            },
+            "Tags that images are pushed under: {version} as above; {time} and {revision} of the commit, so that tags "
+            'sort by age; {key} of what is pushed, which another content changes. ["{key}"] by default.',
+        ),
+        "plain-http": listed(
+            {
+                "type": "string",
+                "title": "a registry's host, perhaps with a port",
+                "pattern": r"^[A-Za-z0-9.-]+(:[0-9]+)?$",
+                "examples": ["registry.local:5000"],
+            },
+            "Registries that are pushed to without TLS; those on this machine are anyway.",
+        ),
         "exclude-newer": {
             "type": "string",
             "format": "date-time",

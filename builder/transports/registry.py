@@ -1,4 +1,4 @@
-"""A registry, asked for images: the pulling half of the OCI distribution protocol.
+"""A registry, asked for images: the pulling half of the OCI distribution protocol (`upload.py` has the other).
 
     HEAD /v2/<repository>/manifests/<tag>      the digest that a tag names now
     GET  /v2/<repository>/manifests/<name>     a manifest or an index; its digest is taken of what came
@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from threading import Lock as Mutex
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
+from builder.credentials import refuse_in_clear
 from builder.digest import Digest
 from builder.errors import HostileInput, StackbuildError, Unreachable
 from builder.net import Answer, Client
@@ -42,14 +43,17 @@ class Registry:
     def __init__(self, client: Client, host: str, repository: str, environ: Mapping[str, str]) -> None:
         plain = _plain(host, environ)
         address = _HUB[1] if host == _HUB[0] else host
+        self.host = host
+        self.repository = repository
         self.name = f"{host}/{repository}"
-        self._client = client
-        self._base = f"{'http' if plain else 'https'}://{address}/v2/{repository}"
-        client.trust(f"{self._base}/", _Tokens(client, host, environ, plain=plain))
+        self.base = f"{'http' if plain else 'https'}://{address}/v2/{repository}"
+        self.client = client
+        self._tokens = _Tokens(client, host, environ, plain=plain)
+        client.trust(f"{self.base}/", self._tokens)
 
     def url(self, digest: Digest) -> str:
         """Where a blob is."""
-        return f"{self._base}/blobs/{digest}"
+        return f"{self.base}/blobs/{digest}"
 
     def head(self, tag: str) -> Digest | None:
         """The digest that a tag names now, None where the registry has no such tag.
@@ -58,11 +62,11 @@ class Registry:
             Unreachable: no answer.
             StackbuildError: the registry refuses.
         """
-        answer = self._client.exchange("HEAD", f"{self._base}/manifests/{tag}", headers=_ACCEPT)
+        answer = self.client.exchange("HEAD", f"{self.base}/manifests/{tag}", headers=_ACCEPT)
         if answer.status == 404:
             return None
         if answer.status >= 400:
-            raise self._refused(tag, answer)
+            raise self.refused(tag, answer)
         told = answer.headers.get("docker-content-digest", "")
         return Digest.parse(told) if told else self.document(tag).digest
 
@@ -74,9 +78,9 @@ class Registry:
             StackbuildError: the registry has none, or refuses.
             HostileInput: it has another digest than was asked for, or than the registry claims.
         """
-        answer = self._client.exchange("GET", f"{self._base}/manifests/{name}", headers=_ACCEPT, limit=_LIMIT)
+        answer = self.client.exchange("GET", f"{self.base}/manifests/{name}", headers=_ACCEPT, limit=_LIMIT)
         if answer.status >= 400:
-            raise self._refused(name, answer)
+            raise self.refused(name, answer)
         digest = Digest.of(answer.body)
         told = answer.headers.get("docker-content-digest", "")
         asked = name if name.startswith("sha256:") else ""
@@ -93,9 +97,9 @@ class Registry:
             StackbuildError: the registry has none, or refuses.
             HostileInput: it has another digest or size.
         """
-        answer = self._client.exchange("GET", self.url(digest), limit=min(size, _LIMIT))
+        answer = self.client.exchange("GET", self.url(digest), limit=min(size, _LIMIT))
         if answer.status >= 400:
-            raise self._refused(digest, answer)
+            raise self.refused(digest, answer)
         if Digest.of(answer.body) != digest or len(answer.body) != size:
             raise HostileInput(
                 f"wrong digest: blob of {self.name}",
@@ -104,7 +108,18 @@ class Registry:
             )
         return answer.body
 
-    def _refused(self, name: str, answer: Answer) -> StackbuildError:
+    def mounting(self, source: str) -> str:
+        """The URL that mounts a blob of another repository of the host; its digest is to be added.
+
+        A token for it names both repositories: registries refuse no request for want of the second one's, they only
+        decline to mount.
+        """
+        url = f"{self.base}/blobs/uploads/?from={quote(source, safe='')}&mount="
+        self.client.trust(url, self._tokens.also(f"repository:{source}:pull"))
+        return url
+
+    def refused(self, name: str, answer: Answer) -> StackbuildError:
+        """A refusal in words."""
         got = f"HTTP {answer.status}{_words(answer.body)}"
         whole = f"{self.name}{'@' if name.startswith('sha256:') else ':'}{name}"
         if answer.status == 404:
@@ -143,13 +158,20 @@ def _words(body: bytes) -> str:
 class _Tokens:
     """Says who asks in one repository: nobody, until that is refused. A `requester.Authority`."""
 
-    def __init__(self, client: Client, host: str, environ: Mapping[str, str], *, plain: bool) -> None:
+    def __init__(
+        self, client: Client, host: str, environ: Mapping[str, str], *, plain: bool, scopes: Sequence[str] = ()
+    ) -> None:
+        self._scopes = dict.fromkeys(scopes)
         self._client = client
         self._host = host
         self._environ = environ
         self._plain = plain
         self._mutex = Mutex()
         self._header = ""
+
+    def also(self, scope: str) -> _Tokens:
+        """The same for requests that need one more scope."""
+        return _Tokens(self._client, self._host, self._environ, plain=self._plain, scopes=(scope,))
 
     def header(self) -> str:
         return self._header
@@ -178,18 +200,23 @@ class _Tokens:
             raise HostileInput(
                 f"the registry {self._host} wants a password over plain HTTP", expected="https", got=redact(realm)
             )
-        asked = {name: parameters[name] for name in ("service", "scope") if name in parameters}
+        if known is not None:
+            refuse_in_clear(realm)
+        # What was asked for stays asked for: a token that may pull only is of no use to threads that push.
+        self._scopes.update(dict.fromkeys(parameters.get("scope", "").split()))
+        asked = [("service", parameters["service"])] if "service" in parameters else []
         headers = {"Authorization": known.basic()} if known and known.user else {}
         if known and known.token:
-            form = {**asked, "grant_type": "refresh_token", "client_id": "stackbuild", "refresh_token": known.token}
+            form = {"grant_type": "refresh_token", "client_id": "stackbuild", "refresh_token": known.token}
+            asked += [("scope", " ".join(self._scopes))] if self._scopes else []
             answer = self._client.exchange(
                 "POST",
                 realm,
                 headers={"Content-Type": "application/x-www-form-urlencoded"},
-                body=urlencode(form).encode(),
+                body=urlencode([*asked, *form.items()]).encode(),
             )
         else:
-            query = urlencode(asked)
+            query = urlencode([*asked, *(("scope", scope) for scope in self._scopes)])
             answer = self._client.exchange("GET", f"{realm}{'&' if '?' in realm else '?'}{query}", headers=headers)
         if answer.status >= 400:
             raise StackbuildError(

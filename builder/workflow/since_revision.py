@@ -42,12 +42,12 @@ def changed(
 
 def _export(folder: Path, revision: str, manifest: str, into: Path) -> None:
     """The manifest, locks, overlays and scripts of a revision; git's own archive, nothing of the work tree."""
-    prefix = _git(folder, "rev-parse", "--show-prefix").decode().strip()
-    present = _git(folder, "ls-tree", "--name-only", "--end-of-options", f"{revision}:{prefix}").decode().split("\n")
+    prefix = git(folder, "rev-parse", "--show-prefix").decode().strip()
+    present = git(folder, "ls-tree", "--name-only", "--end-of-options", f"{revision}:{prefix}").decode().split("\n")
     wanted = [name for name in (manifest, *FOLDERS) if name in present]
     if manifest not in wanted:
         raise StackbuildError(f"no {manifest} at revision {revision}", where=str(folder))
-    data = _git(folder, "archive", "--format=tar", "--end-of-options", f"{revision}:{prefix}", *wanted)
+    data = git(folder, "archive", "--format=tar", "--end-of-options", f"{revision}:{prefix}", *wanted)
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         for member in archive:
             path = into / member.name
@@ -62,7 +62,12 @@ def _export(folder: Path, revision: str, manifest: str, into: Path) -> None:
                 path.symlink_to(member.linkname)
 
 
-def _git(folder: Path, *arguments: str) -> bytes:
+def git(folder: Path, *arguments: str) -> bytes:
+    """What git says in a folder.
+
+    Raises:
+        StackbuildError: it failed.
+    """
     done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, check=False)
     if done.returncode:
         raise StackbuildError(

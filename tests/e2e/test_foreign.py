@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,14 +11,10 @@ import pytest
 
 from builder.lock import Pin
 from builder.platforms import NATIVE
+from tests.e2e import services
 from tests.e2e.conftest import need, need_network
 from tests.e2e.project import Site, share_sources
 
-_CONFIG = """
-version: 0.1
-storage: {{filesystem: {{rootdirectory: {folder}}}}}
-http: {{addr: "127.0.0.1:0"}}
-"""
 _MANIFEST = """
 [project]
 name = "foreign"
@@ -56,26 +51,12 @@ layout = "openshift"
 @pytest.fixture(scope="module")
 def registry(small: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Debian's registry with the small project's base in it: its address."""
-    need("docker-registry", "skopeo")
-    folder = tmp_path_factory.mktemp("registry")
-    (folder / "registry.yml").write_text(_CONFIG.format(folder=folder / "data"))
-    log = folder / "log"
-    with log.open("wb") as output:
-        command = ["docker-registry", "serve", str(folder / "registry.yml")]
-        process = subprocess.Popen(command, stdout=output, stderr=output)
-    try:
-        for _ in range(400):
-            if "listening on" in (said := log.read_text()):
-                break
-            assert process.poll() is None, said
-            time.sleep(0.02)
-        address = said.split("listening on ")[1].split('"')[0].split()[0]
+    need("skopeo")
+    with services.registry(tmp_path_factory.mktemp("registry")) as found:
         copy = ["skopeo", "copy", "--quiet", "--insecure-policy", "--preserve-digests", "--dest-tls-verify=false"]
-        subprocess.run([*copy, f"oci:{small.store_path}/images:base", f"docker://{address}/small/base:1"], check=True)
-        yield address
-    finally:
-        process.kill()
-        process.wait()
+        place = f"docker://{found.host}/small/base:1"
+        subprocess.run([*copy, f"oci:{small.store_path}/images:base", place], check=True)
+        yield found.host
 
 
 @pytest.fixture(scope="module")

@@ -140,6 +140,34 @@ def test_a_password_goes_to_no_plain_realm(registry: FakeRegistry, tmp_path: Pat
         opened(registry, **docker_config(tmp_path, registry)).head("1.0")
 
 
+def test_an_identity_token_goes_to_no_plain_realm(registry: FakeRegistry, tmp_path: Path) -> None:
+    """Not even where the registry itself may speak plain HTTP, which a manifest may say."""
+    registry.login, registry.bearer, registry.realm = LOGIN, True, "http://registry.example.com/token"
+    environ = written(tmp_path, {"auths": {registry.host: {"identitytoken": "secret"}}})
+    with pytest.raises(StackbuildError, match="in clear") as caught:
+        opened(registry, **environ).head("1.0")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_mount_asks_for_both_repositories(registry: FakeRegistry, tmp_path: Path) -> None:
+    registry.login, registry.bearer = LOGIN, True
+    there = opened(registry, **docker_config(tmp_path, registry))
+    there.client.exchange("POST", there.mounting("team/other") + Digest.of(b""), body=b"")
+    assert "repository:team/other:pull" in registry.tokens[-1]
+    assert "repository:team/base" in registry.tokens[-1]
+
+
+def test_scopes_add_up(registry: FakeRegistry, tmp_path: Path) -> None:
+    """What one thread may do by the last token, another one may by the next."""
+    registry.login, registry.bearer = LOGIN, True
+    there = opened(registry, **docker_config(tmp_path, registry))
+    there.head("1.0")
+    registry.tokens.append("another")  # The one that was given is worth nothing now.
+    there.client.exchange("GET", f"{there.base}/manifests/1.0?x=1")
+    assert len(registry.tokens) == 3
+    assert registry.tokens[-1].count("repository:team/base:pull") == 1
+
+
 def test_a_tag_that_is_not_there(registry: FakeRegistry) -> None:
     with pytest.raises(StackbuildError) as caught:
         opened(registry).document("2.0")

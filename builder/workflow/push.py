@@ -1,0 +1,237 @@
+"""Push: blobs, manifests, indexes, and tags at last, so that no tag ever names what is not whole.
+
+    HEAD of each manifest ─→ blobs of those that are missing: HEAD, mount from where the registry has it, or upload
+                                       │
+          tags ←── indexes ←── manifests by digest
+
+A blob is one piece of work for all repositories that want it: it is uploaded to the first, the others mount it. So a
+layer crosses the wire once, whatever the number of images.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from threading import Lock as Mutex
+
+from builder import image
+from builder.digest import Digest
+from builder.errors import StackbuildError
+from builder.kinds.oci.reference import parse
+from builder.manifest.model import Target
+from builder.net import Client
+from builder.site import Planned
+from builder.transports.registry import Registry
+from builder.transports.upload import Upload
+from builder.user_config import environment
+from builder.workflow.project import Project
+from builder.workflow.shipment import Shipment, blobs, path_of, shipments
+from builder.workflow.tags import Tags
+
+_EVERY = 5.0
+"""Seconds between two words about how much was sent."""
+
+Told = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pushed:
+    """One image over its platforms, as the registry has it now.
+
+    Attributes:
+        name: `registry.example.com/notebooks/jupyter`, without a tag.
+        digest: of its index, or of its only manifest.
+        platforms: platform → digest of its manifest.
+        tags: all that name `digest`.
+    """
+
+    name: str
+    digest: Digest
+    platforms: Mapping[str, Digest]
+    tags: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What a push moved: blobs by how they came there, and the bytes that were sent for them."""
+
+    there: int = 0
+    mounted: int = 0
+    uploaded: int = 0
+    sent: int = 0
+
+
+@dataclass(slots=True)
+class _Blob:
+    """A blob, and which repositories want it."""
+
+    digest: Digest
+    size: int
+    wanted: dict[str, Shipment] = field(default_factory=dict)
+
+
+def push(
+    project: Project,
+    planned: Mapping[Target, Planned],
+    targets: Sequence[Target],
+    *,
+    repository: str = "",
+    templates: Sequence[str] = (),
+    told: Told = lambda _: None,
+) -> tuple[tuple[Pushed, ...], Traffic]:
+    """Push built targets; those of one image and variant become one index.
+
+    Args:
+        repository: instead of the project's; `{image}` in it is what the image is called there.
+        templates: of tags, instead of the project's.
+
+    Raises:
+        Problems, StackbuildError: a target is not built; the registry refuses, or does not answer.
+    """
+    tags = Tags(project, templates)
+    images = shipments(project, planned, targets, repository)
+    names = list(dict.fromkeys(one.name for one in images))
+    for name in names:
+        _refuse_nowhere(name)
+    environ = _environ(project)
+    client = Client(environ=environ)
+    work = _Push(project, planned, client, environ, repository, told)
+    absent = [one for one, there in zip(images, client.each(work.has, images), strict=True) if not there]
+    work.know(images)
+    client.each(work.bring, work.blobs(absent))
+    client.each(work.manifest, absent)
+    ends = [work.index(name, [one for one in images if one.name == name], tags) for name in names]
+    client.each(work.tag, [(one, tag) for one in ends for tag in one.tags])
+    return tuple(ends), work.traffic
+
+
+class _Push:
+    """One push: what is known of the registries, and what was sent."""
+
+    def __init__(
+        self,
+        project: Project,
+        planned: Mapping[Target, Planned],
+        client: Client,
+        environ: Mapping[str, str],
+        repository: str,
+        told: Told,
+    ) -> None:
+        self.traffic = Traffic()
+        self._project = project
+        self._planned = planned
+        self._client = client
+        self._environ = environ
+        self._repository = repository
+        self._told = told
+        self._mutex = Mutex()
+        self._uploads: dict[str, Upload] = {}
+        self._homes: dict[Digest, list[str]] = {}
+        self._said = time.monotonic()
+
+    def has(self, one: Shipment) -> bool:
+        return self._upload(one.name).registry.head(one.digest) == one.digest
+
+    def know(self, images: Sequence[Shipment]) -> None:
+        """Note where each layer may lie already, to be mounted from there: with ancestors, or with a foreign base."""
+        manifest = self._project.manifest
+        for one in images:
+            base = manifest.family(one.target)[0].base
+            reference = parse(base) if base else None
+            foreign = [reference.name] if reference and reference.host else []
+            above = [manifest.published(ancestor, self._repository) for ancestor in manifest.lineage(one.target)]
+            for layer in one.layers:
+                homes = self._homes.setdefault(Digest(layer["digest"]), [])
+                homes += [*above, *(foreign if layer.get("foreign") else ())]
+
+    def _upload(self, name: str) -> Upload:
+        with self._mutex:
+            if name not in self._uploads:
+                host, _, repository = name.partition("/")
+                self._uploads[name] = Upload(Registry(self._client, host, repository, self._environ))
+            return self._uploads[name]
+
+    def blobs(self, images: Sequence[Shipment]) -> list[_Blob]:
+        """The blobs of these images, each once, largest first."""
+        found: dict[Digest, _Blob] = {}
+        for one in images:
+            for digest, size in blobs(self._project, one):
+                found.setdefault(digest, _Blob(digest, size)).wanted.setdefault(one.name, one)
+        return sorted(found.values(), key=lambda blob: (-blob.size, blob.digest))
+
+    def bring(self, blob: _Blob) -> None:
+        """Let every repository that wants a blob have it."""
+        there = [name for name in blob.wanted if self._upload(name).has(blob.digest)]
+        self._count(there=len(there))
+        absent = [name for name in blob.wanted if name not in there]
+        others = [name for name in dict.fromkeys(self._homes.get(blob.digest, ())) if name not in blob.wanted]
+        for name in absent:
+            host = self._upload(name).registry.host
+            if not any(self._upload(one).registry.host == host for one in there):
+                near = (one for one in others if self._upload(one).registry.host == host)
+                there += [one for one in near if self._upload(one).has(blob.digest)][:1]
+            known = next((one for one in there if self._upload(one).registry.host == host), "")
+            self._bring(blob, name, known)
+            there.append(name)
+
+    def _bring(self, blob: _Blob, name: str, known: str) -> None:
+        upload, session = self._upload(name), ""
+        if known:
+            session = upload.mount(blob.digest, self._upload(known).registry.repository)
+            if not session:
+                self._count(mounted=1)
+                return
+        path = path_of(self._project, self._planned, blob.wanted[name], blob.digest)
+        upload.blob(blob.digest, path, blob.size, session)
+        self._count(uploaded=1, sent=blob.size)
+
+    def _count(self, **more: int) -> None:
+        with self._mutex:
+            for name, number in more.items():
+                setattr(self.traffic, name, getattr(self.traffic, name) + number)
+            if time.monotonic() - self._said > _EVERY:
+                self._said = time.monotonic()
+                self._told(f"sent {self.traffic.sent / 1e6:.0f} MB")
+
+    def manifest(self, one: Shipment) -> None:
+        body = self._project.store.checked(self._project.store.blob(one.digest)).read_bytes()
+        self._upload(one.name).manifest(one.digest, one.descriptor["mediaType"], body)
+        self._told(f"{one.target}: pushed to {one.name}")
+
+    def index(self, name: str, images: Sequence[Shipment], tags: Tags) -> Pushed:
+        """The image of one repository over its platforms; its index lies in the store and in the registry then."""
+        digest = images[0].digest
+        if len(images) > 1:
+            store, upload = self._project.store, self._upload(name)
+            digest = Digest(str(image.write_index(store, [one.descriptor for one in images])["digest"]))
+            if upload.registry.head(digest) is None:
+                upload.manifest(digest, image.INDEX_TYPE, store.blob(digest).read_bytes())
+        platforms = {one.target.platform: one.digest for one in images}
+        return Pushed(name=name, digest=digest, platforms=platforms, tags=tags.of(digest))
+
+    def tag(self, wanted: tuple[Pushed, str]) -> None:
+        """Let a tag name an image; nothing is sent if it does."""
+        one, tag = wanted
+        upload = self._upload(one.name)
+        if upload.registry.head(tag) != one.digest:
+            body = self._project.store.checked(self._project.store.blob(one.digest)).read_bytes()
+            media_type = image.INDEX_TYPE if len(one.platforms) > 1 else image.MANIFEST_TYPE
+            upload.manifest(tag, media_type, body)
+
+
+def _refuse_nowhere(name: str) -> None:
+    host, _, repository = name.partition("/")
+    if not repository or not (host == "localhost" or "." in host or ":" in host):
+        raise StackbuildError(
+            f"no registry to push to: {name}",
+            expected="a host first: registry.example.com/notebooks/{image}",
+            next_step="set repository in [project] of stacks.toml, or: stackbuild push --to HOST/PATH/{image}",
+        )
+
+
+def _environ(project: Project) -> dict[str, str]:
+    environ = environment(os.environ)
+    plain = [environ.get("STACKBUILD_PLAIN_HTTP", ""), *project.manifest.project.plain_http]
+    return {**environ, "STACKBUILD_PLAIN_HTTP": " ".join(plain)}

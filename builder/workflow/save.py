@@ -1,0 +1,81 @@
+"""Save and load: built targets as one archive, for a file or for a Docker daemon."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from builder.digest import Digest
+from builder.errors import StackbuildError
+from builder.manifest.model import Target
+from builder.site import Planned
+from builder.transports import daemon
+from builder.transports.archive import Archived, Format
+from builder.transports.archive import stream as archived
+from builder.workflow.project import Project
+from builder.workflow.shipment import path_of, shipments
+from builder.workflow.tags import Tags
+
+
+def archive(
+    project: Project,
+    planned: Mapping[Target, Planned],
+    targets: Sequence[Target],
+    form: Format,
+    templates: Sequence[str] = (),
+) -> tuple[tuple[str, ...], Iterator[bytes]]:
+    """What the images are called, and the bytes of an archive with them; every blob is hashed again on the way.
+
+    Args:
+        templates: of tags, instead of the project's.
+
+    Raises:
+        StackbuildError: a target is not built; while reading: a blob is gone, or has changed.
+    """
+    tags = Tags(project, templates)
+    whole = {one.digest: one for one in shipments(project, planned, targets)}
+    images = [
+        Archived(
+            descriptor=one.descriptor,
+            config=one.config,
+            layers=[Digest(layer["digest"]) for layer in one.layers],
+            names=[f"{one.name}:{tag}" for tag in tags.of(one.digest)],
+        )
+        for one in whole.values()
+    ]
+    names = tuple(name for one in images for name in one.names)
+    bytes_ = archived(images, form, lambda one, digest: path_of(project, planned, whole[one.blobs[0]], digest))
+    return names, bytes_
+
+
+def write(path: Path, data: Iterator[bytes]) -> None:
+    """Write an archive; the file appears whole or not at all.
+
+    Raises:
+        StackbuildError: it cannot be written.
+    """
+    scratch = path.with_name(f".{path.name}.new")
+    try:
+        try:
+            with scratch.open("wb") as stream:
+                for chunk in data:
+                    stream.write(chunk)
+            os.replace(scratch, path)
+        finally:
+            scratch.unlink(missing_ok=True)
+    except OSError as error:
+        raise StackbuildError(f"cannot write {path}", got=str(error.strerror)) from None
+
+
+def load(
+    project: Project, planned: Mapping[Target, Planned], targets: Sequence[Target], templates: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Stream built targets into the Docker daemon; what they are called there.
+
+    Raises:
+        StackbuildError: a target is not built, or no daemon takes it.
+    """
+    names, data = archive(project, planned, targets, "docker", templates)
+    daemon.load(data)
+    return names

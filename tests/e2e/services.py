@@ -1,0 +1,91 @@
+"""Debian's registry and Docker's daemon, started for a test and gone after it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.e2e.conftest import need
+from tests.tools import need_root
+
+_REGISTRY = """
+version: 0.1
+storage: {{filesystem: {{rootdirectory: {folder}}}}}
+http: {{addr: "127.0.0.1:0"}}
+"""
+
+
+@dataclass(frozen=True)
+class Registry:
+    """A running registry: its address, and the log of what it answered."""
+
+    host: str
+    log: Path
+
+    def asked(self, *methods: str) -> int:
+        """How many requests of these methods it answered so far."""
+        return sum(self.log.read_text().count(f'"{method} /v2/') for method in methods)
+
+
+@contextmanager
+def registry(folder: Path, *, more: str = "") -> Iterator[Registry]:
+    """Serve an empty registry on the loopback interface; `more` is appended to its configuration."""
+    need("docker-registry")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "registry.yml").write_text(_REGISTRY.format(folder=folder / "data") + more)
+    log = folder / "log"
+    with log.open("wb") as output:
+        command = ["docker-registry", "serve", str(folder / "registry.yml")]
+        process = subprocess.Popen(command, stdout=output, stderr=output)
+    try:
+        said = _until(log, "listening on", process)
+        yield Registry(said.split("listening on ")[1].split('"')[0].split()[0], log)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def daemon(folder: Path) -> Iterator[str]:
+    """A Docker daemon with everything of its own and no network: what to set DOCKER_HOST to."""
+    need("dockerd", "docker")
+    need_root()
+    folder.mkdir(parents=True, exist_ok=True)
+    socket = f"unix://{folder}/docker.sock"
+    log = folder / "log"
+    places = [f"--data-root={folder}/data", f"--exec-root={folder}/exec", f"--pidfile={folder}/pid"]
+    network = ["--bridge=none", "--iptables=false", "--ip6tables=false"]
+    with log.open("wb") as output:
+        process = subprocess.Popen(["dockerd", f"--host={socket}", *places, *network], stdout=output, stderr=output)
+    try:
+        _until(log, "API listen on", process)
+        yield socket
+    finally:
+        process.terminate()
+        process.wait(30)
+        for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
+            if (place := line.split()[1]).startswith(str(folder)):
+                subprocess.run(["umount", "--lazy", place], check=False)
+
+
+def docker(host: str, *arguments: str) -> str:
+    """What a command of Docker's says; it must succeed."""
+    done = subprocess.run(
+        ["docker", *arguments], env={**os.environ, "DOCKER_HOST": host}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def _until(log: Path, words: str, process: subprocess.Popen[bytes]) -> str:
+    for _ in range(1500):
+        if words in (said := log.read_text(errors="replace")):
+            return said
+        assert process.poll() is None, said
+        time.sleep(0.02)
+    raise AssertionError(f"{words!r} was never said: {said[-2000:]}")

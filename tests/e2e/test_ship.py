@@ -1,0 +1,158 @@
+"""Built images go out: to a real registry, a real Docker daemon, a file; and other people's tools take them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from builder.platforms import NATIVE
+from tests.e2e import services
+from tests.e2e.conftest import need
+from tests.e2e.project import Site
+from tests.e2e.services import Registry, docker
+
+REF = "1.0"
+HUNTER2 = "$2b$05$IQrEeUgceI48ud7Wk3oC1e272CWqNpvIosEp7PBnjm4jzuzJSBe9y"
+"""bcrypt, as htpasswd(1) writes it."""
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    with services.registry(tmp_path_factory.mktemp("registry")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with services.daemon(tmp_path_factory.mktemp("docker")) as found:
+        yield found
+
+
+def skopeo(*arguments: str) -> str:
+    need("skopeo")
+    done = subprocess.run(["skopeo", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def pushed(site: Site, where: str, *arguments: str, **env: str) -> dict[str, int]:
+    """What a push counted."""
+    said = site.run("push", *arguments, "--to", where + "/{image}", "--tag", REF, "--json", env=env)
+    found: dict[str, int] = json.loads(said.out)["blobs"]
+    return found
+
+
+def test_skopeo_pulls_what_was_pushed_and_umoci_unpacks_it(small: Site, registry: Registry, tmp_path: Path) -> None:
+    need("umoci")
+    where = f"{registry.host}/family"
+    assert pushed(small, where)["uploaded"] > 0
+    for image in ("base", "tool"):
+        found = json.loads(skopeo("inspect", "--tls-verify=false", f"docker://{where}/{image}:{REF}"))
+        assert found["Digest"] == small.result(image)["manifest"]["digest"]
+    copy = ["copy", "--quiet", "--insecure-policy", "--preserve-digests", "--src-tls-verify=false"]
+    skopeo(*copy, f"docker://{where}/tool:{REF}", f"oci:{tmp_path}/layout:{REF}")
+    command = ["umoci", "unpack", "--keep-dirlinks", "--image", f"{tmp_path}/layout:{REF}", str(tmp_path / "bundle")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    run = ["chroot", str(tmp_path / "bundle/rootfs"), "/usr/local/bin/tool"]
+    assert subprocess.run(run, capture_output=True, text=True, check=True).stdout == "24.2\n"
+
+
+def test_again_sends_nothing_and_a_sibling_is_mounted(small: Site, registry: Registry) -> None:
+    where = f"{registry.host}/again"
+    first = pushed(small, where, "base")
+    second = pushed(small, where, "tool")
+    assert second["mounted"] == first["uploaded"] - 1, "all of base but its config"
+    before = registry.asked("POST", "PUT", "PATCH")
+    assert set(pushed(small, where).values()) == {0}
+    assert registry.asked("POST", "PUT", "PATCH") == before
+
+
+def test_what_was_pushed_is_told_for_deployment(small: Site, registry: Registry, tmp_path: Path) -> None:
+    where = f"{registry.host}/told"
+    said = small.run("push", "tool", "--to", where + "/{image}", "--digest-file", str(tmp_path / "digests.json"))
+    digest = small.result("tool")["manifest"]["digest"]
+    tag = digest.removeprefix("sha256:")[:12]
+    told = {"reference": f"{where}/tool@{digest}", "tags": [tag], "platforms": {NATIVE: digest}}
+    assert json.loads((tmp_path / "digests.json").read_text()) == {f"{where}/tool": told}
+    assert said.out == f"{where}/tool@{digest}  {tag}\n"
+    assert small.try_("push", "tool").err.startswith("error: no registry to push to: tool")
+
+
+def test_a_registry_that_asks_who_we_are(small: Site, tmp_path: Path) -> None:
+    (tmp_path / "htpasswd").write_text(f"bob:{HUNTER2}\n")
+    auth = f"auth: {{htpasswd: {{realm: here, path: {tmp_path}/htpasswd}}}}\n"
+    (tmp_path / "docker").mkdir()
+    config = tmp_path / "docker/config.json"
+    env = {"DOCKER_CONFIG": str(tmp_path / "docker")}
+    with services.registry(tmp_path / "registry", more=auth) as found:
+        config.write_text("{}")
+        refused = small.try_("push", "base", "--to", f"{found.host}/x/{{image}}", env=env)
+        assert refused.code == 1
+        assert f"docker login {found.host}" in refused.err
+        config.write_text(json.dumps({"auths": {found.host: {"auth": "Ym9iOmh1bnRlcjI="}}}))
+        assert pushed(small, f"{found.host}/x", "base", **env)["uploaded"] > 0
+
+
+def test_a_registry_that_is_not_there(small: Site) -> None:
+    said = small.try_("push", "base", "--to", "127.0.0.1:1/x/{image}")
+    assert said.code == 1
+    assert said.err.startswith("error: cannot HEAD http://127.0.0.1:1/v2/x/base/manifests/")
+
+
+def test_docker_loads_and_runs(catalogue: Site, daemon: str) -> None:
+    """jupyter answers in a container of Docker's, with the config that the manifest says."""
+    said = catalogue.run("load", "jupyter", "--tag", REF, env={"DOCKER_HOST": daemon})
+    name = said.out.strip()
+    assert name == f"registry.example.com/notebook-servers/jupyter:{REF}"
+    assert (
+        docker(daemon, "image", "inspect", "--format", "{{.Id}}", name).strip() == catalogue.result("jupyter")["config"]
+    )
+    prefix = "/notebook/x/y/"
+    run = ["run", "--detach", "--network=host", "--env", f"NB_PREFIX={prefix.rstrip('/')}", name]
+    container = docker(daemon, *run).strip()
+    try:
+        assert _answers(f"http://127.0.0.1:8888{prefix}api") == 200, docker(daemon, "logs", container)
+    finally:
+        docker(daemon, "rm", "--force", container)
+
+
+def _answers(url: str) -> int:
+    for _ in range(300):
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return int(answer.status)
+        except OSError:
+            time.sleep(0.1)
+    return 0
+
+
+def test_docker_without_a_daemon(small: Site, tmp_path: Path) -> None:
+    said = small.try_("load", "base", env={"DOCKER_HOST": f"unix://{tmp_path}/none.sock"})
+    assert said.code == 1
+    assert said.err.startswith("error: no Docker daemon takes an image")
+    assert "stackbuild save" in said.err
+
+
+@pytest.mark.parametrize("form", ["oci", "docker"])
+def test_a_file_of_two_images(small: Site, daemon: str, tmp_path: Path, form: str) -> None:
+    """Blobs once; read by skopeo, and by Docker; written again, it is the same file."""
+    path = tmp_path / "both.tar"
+    said = small.run("save", "base", "tool", "--format", form, "--tag", REF, "-o", str(path))
+    assert said.err.split() == [f"base:{REF}", f"tool:{REF}"]
+    listed = subprocess.run(["tar", "-tf", str(path)], capture_output=True, text=True, check=True).stdout.split()
+    assert len(listed) == len(set(listed))
+    small.run("save", "base", "tool", "--format", form, "--tag", REF, "-o", str(tmp_path / "again.tar"))
+    assert path.read_bytes() == (tmp_path / "again.tar").read_bytes()
+    if form == "docker":
+        docker(daemon, "load", "--input", str(path))
+        assert docker(daemon, "run", "--rm", "--network=none", "--entrypoint=tool", f"tool:{REF}") == "24.2\n"
+    else:
+        found = skopeo("inspect", f"oci-archive:{path}:base:{REF}")
+        assert json.loads(found)["Digest"] == small.result("base")["manifest"]["digest"]

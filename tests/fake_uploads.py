@@ -1,0 +1,184 @@
+"""A registry on the loopback interface that takes uploads into memory, and fails as told, once for each fault."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+Fault = Callable[["Request"], bool]
+"""Sees a request before it is answered; True if it has answered it itself, or broken the connection."""
+
+
+class Request(BaseHTTPRequestHandler):
+    """One request, with its parts taken apart."""
+
+    protocol_version = "HTTP/1.1"
+    registry: FakeUploads
+
+    @property
+    def route(self) -> str:
+        return urlsplit(self.path).path
+
+    @property
+    def query(self) -> dict[str, str]:
+        return {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
+
+    def body(self, limit: int | None = None) -> bytes:
+        """The body, or its first bytes."""
+        size = int(self.headers.get("Content-Length") or 0)
+        return self.rfile.read(size if limit is None else min(size, limit))
+
+    def reply(self, status: int, headers: dict[str, str] | None = None, body: bytes = b"") -> None:
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def cut(self) -> None:
+        """Break the connection without a word."""
+        self.close_connection = True
+        self.connection.close()
+
+    def _any(self) -> None:
+        mine = self.registry
+        mine.seen.append((self.command, self.route))
+        with mine.mutex:
+            fault = next((one for one in mine.faults if one[0] == self.command and one[1] in self.path), None)
+            if fault:
+                mine.faults.remove(fault)
+        if fault is None or not fault[2](self):
+            mine.answer(self)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = _any  # noqa: N815
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+class FakeUploads:
+    """Repositories in memory.
+
+    Attributes:
+        blobs: (repository, digest) → bytes; `manifests` the same, under tags as well.
+        sessions: id → (repository, what came so far).
+        faults: (method, part of the path, fault), each used once.
+        received: bytes of blobs that came over the wire.
+    """
+
+    def __init__(self) -> None:
+        self.blobs: dict[tuple[str, str], bytes] = {}
+        self.manifests: dict[tuple[str, str], bytes] = {}
+        self.sessions: dict[str, tuple[str, bytearray]] = {}
+        self.faults: list[tuple[str, str, Fault]] = []
+        self.seen: list[tuple[str, str]] = []
+        self.received = 0
+        self.mounts = True
+        self.mutex = threading.Lock()
+        self._count = 0
+        handler = type("Handler", (Request,), {"registry": self})
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._http.daemon_threads = True
+        self.host = f"127.0.0.1:{self._http.server_port}"
+        threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+    def close(self) -> None:
+        self._http.shutdown()
+        self._http.server_close()
+
+    def breaks(self, method: str, path: str, fault: Fault, times: int = 1) -> None:
+        self.faults += [(method, path, fault)] * times
+
+    def count(self, method: str) -> int:
+        return sum(one == method for one, _ in self.seen)
+
+    def answer(self, request: Request) -> None:
+        repository, _, rest = request.route.removeprefix("/v2/").partition("/blobs/")
+        if rest.startswith("uploads/"):
+            self._upload(request, repository, rest.removeprefix("uploads/"))
+        elif rest:
+            found = self.blobs.get((repository, rest))
+            request.reply(200 if found is not None else 404, {"Docker-Content-Digest": rest}, found or b"")
+        else:
+            self._manifest(request, *request.route.removeprefix("/v2/").split("/manifests/"))
+
+    def _upload(self, request: Request, repository: str, session: str) -> None:
+        if request.command == "POST":
+            self._begin(request, repository)
+            return
+        if session not in self.sessions:
+            request.body()
+            request.reply(404)
+            return
+        data = self.sessions[session][1]
+        if request.command == "PATCH" and not self._fits(request, len(data)):
+            return
+        if request.command in {"PATCH", "PUT"}:
+            self.take(request, data)
+        if request.command == "PUT":
+            self._end(request, repository, session, bytes(data))
+        else:
+            where = {"Location": request.route, "Range": f"0-{max(0, len(data) - 1)}"}
+            request.reply(202 if request.command == "PATCH" else 204, where)
+
+    def take(self, request: Request, data: bytearray, limit: int | None = None) -> None:
+        body = request.body(limit)
+        data += body
+        self.received += len(body)
+
+    def _fits(self, request: Request, have: int) -> bool:
+        start = request.headers.get("Content-Range", "0-").partition("-")[0]
+        if int(start) == have:
+            return True
+        request.body()
+        request.reply(416)
+        return False
+
+    def _begin(self, request: Request, repository: str) -> None:
+        request.body()
+        asked = request.query
+        known = (asked.get("from", ""), asked.get("mount", ""))
+        if self.mounts and known in self.blobs:
+            self.blobs[repository, known[1]] = self.blobs[known]
+            request.reply(201, {"Location": f"/v2/{repository}/blobs/{known[1]}"})
+            return
+        with self.mutex:
+            self._count += 1
+            name = f"session-{self._count}"
+        self.sessions[name] = (repository, bytearray())
+        request.reply(202, {"Location": f"/v2/{repository}/blobs/uploads/{name}"})
+
+    def _end(self, request: Request, repository: str, session: str, data: bytes) -> None:
+        digest = "sha256:" + hashlib.sha256(data).hexdigest()
+        del self.sessions[session]
+        if digest != request.query["digest"]:
+            request.reply(400, body=b'{"errors": [{"code": "DIGEST_INVALID", "message": "other bytes"}]}')
+            return
+        self.blobs[repository, digest] = data
+        request.reply(201, {"Docker-Content-Digest": digest})
+
+    def _manifest(self, request: Request, repository: str, name: str) -> None:
+        if request.command == "PUT":
+            body = request.body()
+            digest = "sha256:" + hashlib.sha256(body).hexdigest()
+            self.manifests[repository, digest] = self.manifests[repository, name] = body
+            request.reply(201, {"Docker-Content-Digest": digest})
+            return
+        found = self.manifests.get((repository, name))
+        digest = "sha256:" + hashlib.sha256(found or b"").hexdigest()
+        request.reply(404 if found is None else 200, {"Docker-Content-Digest": digest}, found or b"")
+
+
+@contextmanager
+def uploads() -> Iterator[FakeUploads]:
+    found = FakeUploads()
+    try:
+        yield found
+    finally:
+        found.close()

@@ -1,0 +1,284 @@
+"""A family goes to a registry: each layer once, tags at last, nothing half, and words for what cannot be."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from builder.digest import Digest
+from builder.errors import StackbuildError
+from builder.locks import Locks
+from builder.manifest.model import Target
+from builder.manifest.read import loads
+from builder.store import Store
+from builder.workflow import build, lock, push, shipment
+from builder.workflow.build import _Silent
+from builder.workflow.lock import Wish
+from builder.workflow.project import Project
+from builder.workflow.push import Pushed, Traffic
+from builder.workflow.tags import Tags
+from tests.fake_image import Image, file, tagged
+from tests.fake_uploads import FakeUploads, Request, uploads
+
+MANIFEST = """
+[project]
+name = "family"
+platforms = ["linux/amd64", "linux/arm64"]
+repository = "HOST/notebooks/{image}"
+version = "2026.11"
+tags = ["{version}", "{key}"]
+
+[images.root]
+from = "oci:../layout:1.0"
+
+[images.lab]
+from = "root"
+overlays = ["lab"]
+
+[images.full]
+from = "lab"
+overlays = ["full"]
+"""
+
+
+class Site:
+    """A family of two platforms on a local image, locked and built."""
+
+    def __init__(self, folder: Path, host: str) -> None:
+        self.folder = folder / "project"
+        self.store = Store.open(folder / "store")
+        for name in ("lab", "full"):
+            path = self.folder / "overlays" / name / "opt" / name
+            path.parent.mkdir(parents=True)
+            path.write_text(name)
+        both = [Image([[file("etc/a", platform)]], platform=platform) for platform in ("linux/amd64", "linux/arm64")]
+        tagged(folder / "layout", "1.0", *both)
+        (self.folder / "stacks.toml").write_text(MANIFEST.replace("HOST", host))
+
+    def project(self) -> Project:
+        path = self.folder / "stacks.toml"
+        manifest = loads(path.read_text(), path)
+        return Project(manifest=manifest, locks=Locks(self.folder / "locks"), store=self.store)
+
+    def build(self, *texts: str) -> None:
+        project = self.project()
+        everything = tuple(project.manifest.targets())
+        lock.lock(project, everything, Wish(), lambda _: None)
+        wanted = [target for target in everything if not texts or any(target.matches(text) for text in texts)]
+        planned = build.plan(project, wanted)
+        build.build(project, wanted, jobs=2, watcher=_Silent(), planned=planned)
+
+    def push(self, *texts: str, **options: Any) -> tuple[tuple[Pushed, ...], Traffic]:
+        project = self.project()
+        everything = tuple(project.manifest.targets())
+        wanted = [target for target in everything if not texts or any(target.matches(text) for text in texts)]
+        planned = build.plan(project, wanted)
+        chosen, _ = shipment.ready(project, planned, wanted)
+        return push.push(project, planned, chosen, **options)
+
+    def overlay(self, name: str, text: str) -> None:
+        (self.folder / "overlays" / name / "opt" / name).write_text(text)
+
+
+@pytest.fixture
+def registry() -> Iterator[FakeUploads]:
+    with uploads() as found:
+        yield found
+
+
+@pytest.fixture
+def site(tmp_path: Path, registry: FakeUploads, monkeypatch: pytest.MonkeyPatch) -> Site:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("builder.net.time.sleep", lambda _: None)
+    return Site(tmp_path, registry.host)
+
+
+def whole(registry: FakeUploads) -> None:
+    """Everything that a tag names is there: manifests of an index, configs and layers of a manifest."""
+    for (repository, name), body in registry.manifests.items():
+        document = json.loads(body)
+        for one in document.get("manifests", ()):
+            assert (repository, one["digest"]) in registry.manifests, name
+        for one in (*document.get("layers", ()), *([document["config"]] if "config" in document else ())):
+            assert (repository, one["digest"]) in registry.blobs, name
+
+
+def test_each_layer_crosses_the_wire_once(site: Site, registry: FakeUploads) -> None:
+    site.build()
+    pushed, traffic = site.push()
+    whole(registry)
+    assert registry.received == sum(len(data) for data in {d: b for (_, d), b in registry.blobs.items()}.values())
+    assert traffic.sent == registry.received
+    assert [one.name.rpartition("/")[2] for one in pushed] == ["root", "lab", "full"]
+    for one in pushed:
+        repository = one.name.partition("/")[2]
+        assert one.tags == ("2026.11", one.digest.hex[:12])
+        index = json.loads(registry.manifests[repository, "2026.11"])
+        assert [row["platform"]["architecture"] for row in index["manifests"]] == ["amd64", "arm64"]
+        assert [row["digest"] for row in index["manifests"]] == list(one.platforms.values())
+
+
+def test_again_asks_and_sends_nothing(site: Site, registry: FakeUploads) -> None:
+    site.build()
+    first, _ = site.push()
+    registry.seen.clear()
+    again, traffic = site.push()
+    assert again == first
+    assert traffic == Traffic()
+    assert {method for method, _ in registry.seen} == {"HEAD"}
+
+
+def test_a_second_image_mounts_what_another_push_left(site: Site, registry: FakeUploads) -> None:
+    site.build()
+    site.push("lab")
+    before = registry.received
+    _, traffic = site.push("full")
+    whole(registry)
+    assert traffic.mounted == 3, "the layers of two bases, and the one of lab, which is the same on both"
+    assert registry.received - before == traffic.sent < 2000  # Configs, and one layer with one file.
+
+
+def test_tags_come_last_and_only_if_all_is_there(site: Site, registry: FakeUploads) -> None:
+    """A registry that refuses one layer of one image: no tag moves, of no image."""
+
+    def refuse(request: Request) -> bool:
+        request.body()
+        request.reply(403)
+        return True
+
+    site.build()
+    registry.breaks("POST", "/v2/notebooks/full/blobs/uploads/", refuse)
+    with pytest.raises(StackbuildError, match="refuses"):
+        site.push()
+    assert all(name.startswith("sha256:") for _, name in registry.manifests)
+    whole(registry)
+    registry.seen.clear()
+    site.push()
+    whole(registry)
+    puts = [path for method, path in registry.seen if method == "PUT" and "/manifests/" in path]
+    tags = [not path.rpartition("/")[2].startswith("sha256:") for path in puts]
+    assert tags == sorted(tags), "a tag was written before a manifest"
+
+
+def test_a_change_sends_what_changed(site: Site, registry: FakeUploads) -> None:
+    site.build()
+    site.push()
+    before = registry.received
+    site.overlay("full", "another text")
+    site.build("full")
+    pushed, traffic = site.push("full")
+    whole(registry)
+    assert traffic.sent == registry.received - before < 2000
+    assert registry.manifests["notebooks/full", "2026.11"] == registry.manifests["notebooks/full", pushed[0].digest]
+
+
+def test_one_platform_is_no_index(site: Site, registry: FakeUploads) -> None:
+    site.build("lab@linux/amd64")
+    project = site.project()
+    targets = [target for target in project.manifest.targets() if target.matches("lab")]
+    chosen, left = shipment.ready(project, build.plan(project, targets), targets)
+    assert [str(one) for one in left] == ["lab:cpu@linux/arm64"]
+    assert [str(one) for one in chosen] == ["lab:cpu@linux/amd64"]
+    (pushed,), _ = site.push("lab")
+    assert "layers" in json.loads(registry.manifests["notebooks/lab", "2026.11"])
+    assert pushed.platforms == {"linux/amd64": pushed.digest}
+
+
+def test_what_is_not_built(site: Site) -> None:
+    site.build("root")
+    with pytest.raises(StackbuildError) as caught:
+        site.push("lab")
+    assert caught.value.what == "not built: lab:cpu@linux/amd64"
+    assert caught.value.next_step == "stackbuild build lab"
+
+
+@pytest.mark.parametrize("where", ["{image}", "notebooks/{image}", "host/{image}"])
+def test_nowhere_to_push_to(site: Site, where: str) -> None:
+    site.build("root")
+    with pytest.raises(StackbuildError, match="no registry to push to"):
+        site.push("root", repository=where)
+
+
+def _layer(site: Site, image: str) -> Path:
+    project = site.project()
+    target = Target(image, "cpu", "linux/amd64")
+    found = build.result(project, build.plan(project, (target,)), target)
+    return site.store.blob(Digest(found["layers"][-1]["digest"]))
+
+
+def test_a_flipped_bit_is_not_pushed(site: Site, registry: FakeUploads) -> None:
+    site.build()
+    path = _layer(site, "full")
+    data = bytearray(path.read_bytes())
+    data[-20] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(StackbuildError, match="a file in the store has changed"):
+        site.push()
+    assert all(name.startswith("sha256:") for _, name in registry.manifests)
+
+
+def test_a_blob_that_is_gone(site: Site, registry: FakeUploads) -> None:
+    site.build()
+    _layer(site, "full").unlink()
+    with pytest.raises(StackbuildError, match="is gone from the store") as caught:
+        site.push()
+    assert caught.value.next_step == "stackbuild build full"
+    assert all(name.startswith("sha256:") for _, name in registry.manifests)
+
+
+def test_two_pushes_at_once(site: Site, registry: FakeUploads, tmp_path: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    site.build()
+    with ThreadPoolExecutor(2) as threads:
+        one, other = threads.map(lambda _: site.push()[0], range(2))
+    assert one == other
+    whole(registry)
+
+
+# Tags ----------------------------------------------------------------------------------------------------------
+
+
+def tags(site: Site, *templates: str) -> tuple[str, ...]:
+    return Tags(site.project(), templates).of(Digest.of(b""))
+
+
+def commit(folder: Path) -> str:
+    who = ["-c", "user.name=Test", "-c", "user.email=test@example.com"]
+    day = {"GIT_COMMITTER_DATE": "2026-11-21T10:20:30+02:00", "PATH": "/usr/bin:/bin"}
+    for arguments in (["init", "-q"], ["add", "stacks.toml"], ["commit", "-qm", "one"]):
+        subprocess.run(["git", *who, "-C", str(folder), *arguments], check=True, env=day)
+    done = subprocess.run(["git", "-C", str(folder), "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def test_tags_of_a_commit(site: Site) -> None:
+    """The time is the commit's, in UTC; files that git does not know make nothing dirty."""
+    revision = commit(site.folder)
+    assert tags(site, "{time}-{revision}", "latest") == (f"20261121T082030Z-{revision[:12]}", "latest")
+    (site.folder / "stacks.toml").open("a").write("# more\n")
+    assert tags(site, "{revision}") == (f"{revision[:12]}-dirty",)
+
+
+def test_tags_without_git(site: Site) -> None:
+    with pytest.raises(StackbuildError, match="git failed"):
+        tags(site, "{revision}")
+
+
+@pytest.mark.parametrize("template", ["", "-x", "a b", "a/b", "x" * 129, "{other}"])
+def test_no_tag(site: Site, template: str) -> None:
+    with pytest.raises(StackbuildError, match="not a tag"):
+        tags(site, template)
+
+
+def test_a_version_that_is_not_said(site: Site) -> None:
+    path = site.folder / "stacks.toml"
+    path.write_text(path.read_text().replace('version = "2026.11"\n', ""))
+    with pytest.raises(StackbuildError) as caught:
+        tags(site, "{version}")
+    assert "[project]" in caught.value.next_step

@@ -34,15 +34,23 @@ class Fetcher:
 
     Args:
         client: one of its own if None, made when something is missing: whoever has everything needs no HTTP library.
+        nearby: where a file of that digest may be, beside the places that its kind knows; asked first.
     """
 
     def __init__(
-        self, manifest: Manifest, store: Store, client: Client | None = None, progress: Progress | None = None
+        self,
+        manifest: Manifest,
+        store: Store,
+        client: Client | None = None,
+        progress: Progress | None = None,
+        *,
+        nearby: Callable[[Digest], str] | None = None,
     ) -> None:
         self._manifest = manifest
         self._store = store
         self._client = client
         self._progress = progress
+        self._nearby = nearby
         self._mutex = Mutex()
         self._busy: dict[Digest, RLock] = {}
         self._finders: dict[str, Callable[[Pin], Sequence[str]]] = {}
@@ -75,11 +83,10 @@ class Fetcher:
         with busy:
             if self._store.source(pin.digest).exists():
                 return None
+            if self._nearby is not None and self._tried(pin, self._nearby(pin.digest)):
+                return None
             try:
-                urls = self.urls(pin)
-                told = self._told(pin)
-                with self._store.new_source() as incoming:
-                    self._http().download(urls, digest=pin.digest, size=pin.size, into=incoming, progress=told)
+                self._download(pin, self.urls(pin))
             except Unreachable as error:
                 return Unreachable(
                     f"no source has {pin.name}=={pin.version} any more, or none answers: {pin.filename}",
@@ -100,6 +107,19 @@ class Fetcher:
             except OSError as error:
                 return StackbuildError(f"cannot write {pin.filename} to the store", got=str(error.strerror))
         return None
+
+    def _tried(self, pin: Pin, url: str) -> bool:
+        """Whether the file could be had there; if not, nobody needs to know."""
+        try:
+            self._download(pin, [url])
+        except StackbuildError:
+            return False
+        return True
+
+    def _download(self, pin: Pin, urls: Sequence[str]) -> None:
+        told = self._told(pin)
+        with self._store.new_source() as incoming:
+            self._http().download(urls, digest=pin.digest, size=pin.size, into=incoming, progress=told)
 
     def _told(self, pin: Pin) -> Callable[[int], None] | None:
         progress = self._progress

@@ -8,8 +8,9 @@ wanted reads it. What nobody stale reads is never touched, even if its own entry
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import networkx as nx
 
@@ -78,16 +79,23 @@ def present(store: Store, result: object) -> bool:
 
     A foreign layer is only referred to: its blob is wherever its image is, until something reads it.
     """
-    if not isinstance(result, dict):
-        return False
-    if "wheel" in result and not store.source(Digest(result["wheel"])).exists():
-        return False
-    if "manifest" in result and not all(
-        store.blob(Digest(one)).exists() for one in (result["manifest"]["digest"], result["config"])
-    ):
-        return False
-    return all(
-        store.blob(Digest(layer["digest"])).exists() and store.source(Digest(layer["listing"])).exists()
-        for layer in result.get("layers", ())
-        if not layer.get("foreign")
+    return isinstance(result, dict) and all(
+        (store.blob if blob else store.source)(digest).exists() for digest, blob in files_of(result)
     )
+
+
+def files_of(result: Mapping[str, Any]) -> Iterator[tuple[Digest, bool]]:
+    """The files that a result names, and whether each is a blob of an image or lies among the sources.
+
+    Raises:
+        HostileInput: a digest is none.
+    """
+    if result.get("wheel"):
+        yield Digest.parse(result["wheel"]), False
+    if "manifest" in result:
+        yield Digest.parse(result["manifest"]["digest"]), True
+        yield Digest.parse(result["config"]), True
+    for layer in result.get("layers", ()):
+        if not layer.get("foreign"):
+            yield Digest.parse(layer["digest"]), True
+            yield Digest.parse(layer["listing"]), False

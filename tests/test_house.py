@@ -36,7 +36,7 @@ ORDER: Final = """
     requester
     net remote sandbox layer scan listing failed action
     unpacked plan ahead transports
-    parts conflicts impure kinds.*
+    parts conflicts impure signing cache kinds.*
     manifest
     locks fetching
     site locking image runtime together
@@ -56,7 +56,9 @@ the manifest's schema is made; what the kinds do with a manifest comes after it.
 ONLY_IN: Final = {
     "click": ("cli", "commands"),
     "conda_lock": ("kinds.conda.lockfile",),
+    "cryptography": ("signing",),
     "deflate": ("layer",),
+    "docker": ("transports.daemon",),
     "http": ("net", "runtime"),
     "installer": ("kinds.pip",),
     "isal": ("layer", "unpacked"),

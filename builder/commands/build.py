@@ -16,6 +16,7 @@ from builder.manifest.model import Target
 from builder.workflow import fresh
 
 if TYPE_CHECKING:
+    from builder.cache import Cache
     from builder.workflow.project import Project
 
 
@@ -26,6 +27,15 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option("--jobs", "-j", type=click.IntRange(1), default=os.cpu_count() or 1, show_default=True)
 @click.option("--start/--no-start", "start", default=True, help="Prove that what was built starts (the default).")
+@click.option(
+    "--cache",
+    "place",
+    metavar="oci://HOST/REPOSITORY",
+    envvar="STACKBUILD_CACHE",
+    default="",
+    help="Take from there what others built, instead of from the manifest's place.",
+)
+@click.option("--share", is_flag=True, help="Leave in the cache what was built here.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.pass_obj
 def command(
@@ -36,12 +46,14 @@ def command(
     dry_run: bool,
     jobs: int,
     start: bool,
+    place: str,
+    share: bool,
     as_json: bool,
 ) -> None:
     from builder.workflow.project import find_manifest, open_store
 
     del changed  # Keys decide what is built in any case; the flag lets scripts say so.
-    if since is None:
+    if since is None and not share:
         built = fresh.unchanged(find_manifest(folder), open_store(), wanted)
         if built is not None:
             _say(built, as_json)
@@ -68,8 +80,24 @@ def command(
         return
     from builder.commands._progress import progress
 
+    cache = None
+    if share or place or project.manifest.cache.place:
+        from builder.workflow import caching
+
+        cache = caching.opened(project, place, share=share, told=lambda line: print(line, file=sys.stderr, flush=True))
     with progress() as shown:
-        built = build.build(project, chosen, jobs=jobs, watcher=shown, progress=shown.fetched, planned=planned)
+        built = build.build(
+            project,
+            chosen,
+            jobs=jobs,
+            watcher=shown,
+            progress=shown.fetched,
+            planned=planned,
+            cache=cache,
+            share=share,
+        )
+    if cache is not None:
+        _say_moved(cache)
     build.remember(project, planned, chosen)
     for target in built.fresh:
         for step in build.unproven(project, planned, target):
@@ -77,6 +105,14 @@ def command(
     if start:
         _prove(project, built.fresh)
     _say(fresh.Built(fresh=built.fresh, kept=built.kept, skipped=tuple(skipped)), as_json)
+
+
+def _say_moved(cache: Cache) -> None:
+    moved = cache.moved
+    if moved.taken:
+        print(f"cache: took {moved.taken} results, {moved.taken_bytes / 1e6:.1f} MB", file=sys.stderr)
+    if moved.left:
+        print(f"cache: left {moved.left} results, {moved.left_bytes / 1e6:.1f} MB", file=sys.stderr)
 
 
 def _prove(project: Project, targets: Sequence[Target]) -> None:

@@ -70,6 +70,15 @@ class Project:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CachePlace:
+    """The remote cache: where it is, "" for nowhere, and what makes its entries count."""
+
+    place: str = ""
+    trusted: bool = False
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Archive:
     """A Debian-style archive. `keyring` names one that comes with stackbuild, or a file of the project."""
 
@@ -213,6 +222,7 @@ class Manifest:
     variants: Mapping[str, Variant]
     sets: Mapping[str, PackageSet]
     images: Mapping[str, Image]
+    cache: CachePlace = CachePlace()
     lines: Mapping[str, int] = field(default_factory=dict)
 
     @property

@@ -19,7 +19,18 @@ from builder.digest import Json
 from builder.errors import StackbuildError, raise_all
 from builder.manifest import validate, variants
 from builder.manifest.lines import locate
-from builder.manifest.model import PLAIN, Archive, Image, Layout, Manifest, Origin, PackageSet, Project, Variant
+from builder.manifest.model import (
+    PLAIN,
+    Archive,
+    CachePlace,
+    Image,
+    Layout,
+    Manifest,
+    Origin,
+    PackageSet,
+    Project,
+    Variant,
+)
 from builder.manifest.schema import declaration
 from builder.manifest.shape import Finding, findings, join
 
@@ -114,6 +125,7 @@ def _manifest(document: Mapping[str, Any], lines: dict[str, int], path: Path) ->
     return Manifest(
         path=path,
         project=_project(document["project"]),
+        cache=CachePlace(**_fields(document.get("cache", {}))),
         archives={name: Archive(name=name, **_fields(one)) for name, one in _sorted(document, "archives")},
         indexes=_places(document, "indexes", path),
         channels=_places(document, "channels", path),

@@ -311,12 +311,41 @@ def _image() -> Schema:
     )
 
 
+_CACHE: Final = table(
+    "A repository of a registry, through which machines share what they built.",
+    {
+        "place": {
+            "type": "string",
+            "description": "Where it is; --cache and STACKBUILD_CACHE name another one.",
+            "title": "oci:// and a repository, without a tag",
+            "pattern": r"^oci://[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+$",
+            "examples": ["oci://registry.example.com/notebooks/cache"],
+        },
+        "trusted": {
+            "type": "boolean",
+            "description": "Whether whoever can write there is believed, without a signature.",
+            "default": False,
+        },
+        "keys": listed(
+            {
+                "type": "string",
+                "title": "an Ed25519 public key",
+                "pattern": r"^ed25519:[A-Za-z0-9+/]{43}=$",
+                "examples": ["ed25519:11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="],
+            },
+            "Keys of those who fill it: one of them must have signed an entry.",
+        ),
+    },
+)
+
+
 def declaration() -> Schema:
     """The whole of `stacks.toml` as a schema that `shape.findings` takes."""
     return table(
         "Images, and what they are made of.",
         {
             "project": _PROJECT,
+            "cache": _CACHE,
             "archives": named("Debian archives by name.", _ARCHIVE),
             "indexes": named("Python package indexes by name: URLs. `pypi` is always there.", _INDEX),
             "channels": named("Conda channels by name: URLs. `conda-forge` is always there.", _CHANNEL),

@@ -95,6 +95,14 @@ class Upload:
                 return  # The answer alone was lost, or somebody else has pushed it.
         raise problem or Unreachable(f"cannot upload to {self.registry.name}")
 
+    def data(self, digest: Digest, data: bytes) -> None:
+        """Upload a small blob that lies in memory; errors as `blob`."""
+        if not self.has(digest):
+            try:
+                self._close(self._begun(digest), digest, data)
+            except _Forgotten:
+                raise Unreachable(f"the registry forgot an upload to {self.registry.name}", where=digest) from None
+
     def manifest(self, name: str, media_type: str, body: bytes) -> None:
         """Write a manifest or an index, under its digest or a tag.
 

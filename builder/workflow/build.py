@@ -21,6 +21,7 @@ from builder.workflow.fresh import Built
 from builder.workflow.project import Project
 
 if TYPE_CHECKING:
+    from builder.cache import Cache
     from builder.net import Client
 
 
@@ -50,8 +51,14 @@ def build(
     progress: Progress | None = None,
     planned: Mapping[Target, Planned],
     client: Client | None = None,
+    cache: Cache | None = None,
+    share: bool = False,
 ) -> Built:
     """Build what is stale of these targets, and tag them in the store's image layout.
+
+    Args:
+        cache: what it has need not be built.
+        share: leave there what it does not have.
 
     Raises:
         Problems: actions failed; what was finished is kept.
@@ -60,14 +67,19 @@ def build(
     project.store.sweep()
     wanted = _images(planned, targets)
     whole = Plan.of(wanted)
+    if cache is not None:
+        cache.fill(whole, wanted)
     needed = whole.stale(project.store, wanted)
-    fetcher = Fetcher(project.manifest, project.store, client, progress)
+    client, nearby = (cache.client, cache.url) if cache is not None else (client, None)
+    fetcher = Fetcher(project.manifest, project.store, client, progress, nearby=nearby)
     actions = [action for action in whole.order() if action.plan_key in needed]
     foresee(project.store, fetcher.missing(pins_of(actions)), sum(map(space, actions)))
     try:
         execute(whole, needed, project.store, jobs=jobs, fetch=fetcher, watcher=watcher)
     finally:
         explain.record(project, planned)
+        if cache is not None and share:
+            cache.keep(whole.order())
     _tag(project, planned, targets)
     return Built(
         fresh=tuple(target for target, end in zip(targets, wanted, strict=True) if end.plan_key in needed),

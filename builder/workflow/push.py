@@ -10,23 +10,25 @@ layer crosses the wire once, whatever the number of images.
 
 from __future__ import annotations
 
-import os
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Lock as Mutex
 
 from builder import image
 from builder.digest import Digest
-from builder.errors import StackbuildError
 from builder.kinds.oci.reference import parse
 from builder.manifest.model import Target
 from builder.net import Client
 from builder.site import Planned
 from builder.transports.registry import Registry
 from builder.transports.upload import Upload
-from builder.user_config import environment
+from builder.workflow import releases
+from builder.workflow.network import environ_of, parted
 from builder.workflow.project import Project
+from builder.workflow.releases import Release
 from builder.workflow.shipment import Shipment, blobs, path_of, shipments
 from builder.workflow.tags import Tags
 
@@ -34,23 +36,6 @@ _EVERY = 5.0
 """Seconds between two words about how much was sent."""
 
 Told = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pushed:
-    """One image over its platforms, as the registry has it now.
-
-    Attributes:
-        name: `registry.example.com/notebooks/jupyter`, without a tag.
-        digest: of its index, or of its only manifest.
-        platforms: platform → digest of its manifest.
-        tags: all that name `digest`.
-    """
-
-    name: str
-    digest: Digest
-    platforms: Mapping[str, Digest]
-    tags: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -80,7 +65,7 @@ def push(
     repository: str = "",
     templates: Sequence[str] = (),
     told: Told = lambda _: None,
-) -> tuple[tuple[Pushed, ...], Traffic]:
+) -> tuple[tuple[Release, ...], Traffic]:
     """Push built targets; those of one image and variant become one index.
 
     Args:
@@ -94,8 +79,8 @@ def push(
     images = shipments(project, planned, targets, repository)
     names = list(dict.fromkeys(one.name for one in images))
     for name in names:
-        _refuse_nowhere(name)
-    environ = _environ(project)
+        parted(name)
+    environ = environ_of(project)
     client = Client(environ=environ)
     work = _Push(project, planned, client, environ, repository, told)
     absent = [one for one, there in zip(images, client.each(work.has, images), strict=True) if not there]
@@ -104,6 +89,7 @@ def push(
     client.each(work.manifest, absent)
     ends = [work.index(name, [one for one in images if one.name == name], tags) for name in names]
     client.each(work.tag, [(one, tag) for one in ends for tag in one.tags])
+    releases.record(project.store, ends)
     return tuple(ends), work.traffic
 
 
@@ -135,8 +121,9 @@ class _Push:
         return self._upload(one.name).registry.head(one.digest) == one.digest
 
     def know(self, images: Sequence[Shipment]) -> None:
-        """Note where each layer may lie already, to be mounted from there: with ancestors, or with a foreign base."""
-        manifest = self._project.manifest
+        """Note where each layer may lie already, to be mounted from there: with ancestors, or with a foreign base, or
+        where it was pushed to before."""
+        manifest, store = self._project.manifest, self._project.store
         for one in images:
             base = manifest.family(one.target)[0].base
             reference = parse(base) if base else None
@@ -145,12 +132,18 @@ class _Push:
             for layer in one.layers:
                 homes = self._homes.setdefault(Digest(layer["digest"]), [])
                 homes += [*above, *(foreign if layer.get("foreign") else ())]
+            self._homes.setdefault(one.config, [])
+        for name, digest in releases.homes(store):
+            with suppress(FileNotFoundError):
+                document = json.loads(store.blob(digest).read_bytes())
+                for layer in (*document["layers"], document["config"]):
+                    if (found := self._homes.get(Digest(layer["digest"]))) is not None:
+                        found.append(name)
 
     def _upload(self, name: str) -> Upload:
         with self._mutex:
             if name not in self._uploads:
-                host, _, repository = name.partition("/")
-                self._uploads[name] = Upload(Registry(self._client, host, repository, self._environ))
+                self._uploads[name] = Upload(Registry(self._client, *parted(name), self._environ))
             return self._uploads[name]
 
     def blobs(self, images: Sequence[Shipment]) -> list[_Blob]:
@@ -200,7 +193,7 @@ class _Push:
         self._upload(one.name).manifest(one.digest, one.descriptor["mediaType"], body)
         self._told(f"{one.target}: pushed to {one.name}")
 
-    def index(self, name: str, images: Sequence[Shipment], tags: Tags) -> Pushed:
+    def index(self, name: str, images: Sequence[Shipment], tags: Tags) -> Release:
         """The image of one repository over its platforms; its index lies in the store and in the registry then."""
         digest = images[0].digest
         if len(images) > 1:
@@ -209,9 +202,16 @@ class _Push:
             if upload.registry.head(digest) is None:
                 upload.manifest(digest, image.INDEX_TYPE, store.blob(digest).read_bytes())
         platforms = {one.target.platform: one.digest for one in images}
-        return Pushed(name=name, digest=digest, platforms=platforms, tags=tags.of(digest))
+        return Release(
+            time=releases.now(),
+            project=self._project.manifest.project.name,
+            name=name,
+            digest=digest,
+            tags=tags.of(digest),
+            platforms=platforms,
+        )
 
-    def tag(self, wanted: tuple[Pushed, str]) -> None:
+    def tag(self, wanted: tuple[Release, str]) -> None:
         """Let a tag name an image; nothing is sent if it does."""
         one, tag = wanted
         upload = self._upload(one.name)
@@ -219,19 +219,3 @@ class _Push:
             body = self._project.store.checked(self._project.store.blob(one.digest)).read_bytes()
             media_type = image.INDEX_TYPE if len(one.platforms) > 1 else image.MANIFEST_TYPE
             upload.manifest(tag, media_type, body)
-
-
-def _refuse_nowhere(name: str) -> None:
-    host, _, repository = name.partition("/")
-    if not repository or not (host == "localhost" or "." in host or ":" in host):
-        raise StackbuildError(
-            f"no registry to push to: {name}",
-            expected="a host first: registry.example.com/notebooks/{image}",
-            next_step="set repository in [project] of stacks.toml, or: stackbuild push --to HOST/PATH/{image}",
-        )
-
-
-def _environ(project: Project) -> dict[str, str]:
-    environ = environment(os.environ)
-    plain = [environ.get("STACKBUILD_PLAIN_HTTP", ""), *project.manifest.project.plain_http]
-    return {**environ, "STACKBUILD_PLAIN_HTTP": " ".join(plain)}

@@ -8,13 +8,16 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import apt, bumps, commands, conda, lock, pip, start
+from benchmarks import apt, bumps, commands, conda, lock, pip, race, start
 from benchmarks.place import Place
 from benchmarks.row import Measure, Row
 
-MODULES = (commands, lock, apt, conda, pip, bumps, start)
+MODULES = (commands, lock, apt, conda, pip, bumps, start, race)
 ROWS: dict[str, Measure] = {name: measure for module in MODULES for name, measure in module.ROWS.items()}
-ORDER = ("cold", "no-op", "lock-check", "lock", "apt", "conda", "pip", "numpy-bump", "base-bump", "start", "verify")
+ORDER = (
+    *("cold", "no-op", "lock-check", "lock", "apt", "conda", "pip", "numpy-bump", "base-bump", "start", "verify"),
+    *("race", "race-bump", "push-again", "load"),
+)
 
 
 def main() -> None:

@@ -156,3 +156,26 @@ def test_a_file_of_two_images(small: Site, daemon: str, tmp_path: Path, form: st
     else:
         found = skopeo("inspect", f"oci-archive:{path}:base:{REF}")
         assert json.loads(found)["Digest"] == small.result("base")["manifest"]["digest"]
+
+
+def test_an_empty_machine_builds_nothing(small: Site, registry: Registry, tmp_path: Path) -> None:
+    """Another store gets every image from the cache, with no other network at all; then one of another content."""
+    place = f"oci://{registry.host}/team/cache"
+    trusted = "\n[cache]\ntrusted = true\n"
+    first = small.copy(tmp_path / "first", store=small.store_path)
+    first.edit("[images.base]", trusted + "\n[images.base]")
+    said = first.run("build", "--no-start", "--share", "--cache", place)
+    assert "cache: left" in said.err
+    empty = first.copy(tmp_path / "second", store=tmp_path / "store")
+    away = {"https_proxy": "http://127.0.0.1:1", "http_proxy": "http://127.0.0.1:1", "no_proxy": "127.0.0.1"}
+    said = empty.run("build", "--no-start", "--cache", place, env=away)
+    assert said.performed == []
+    for image in ("base", "tool"):
+        assert empty.result(image) == small.result(image)
+    overlay = empty.folder / "overlays/tool/usr/local/bin/tool"
+    overlay.write_text("#!/bin/sh\necho other\n")
+    third = empty.copy(tmp_path / "third", store=tmp_path / "third-store")
+    said = third.run("build", "tool", "--no-start", "--cache", place, env=away)
+    assert said.performed == ["overlays of tool:cpu@" + NATIVE, "image tool:cpu@" + NATIVE]
+    code, text = third.inside("tool", "tool")
+    assert (code, text) == (0, "other\n")

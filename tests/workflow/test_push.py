@@ -16,11 +16,12 @@ from builder.locks import Locks
 from builder.manifest.model import Target
 from builder.manifest.read import loads
 from builder.store import Store
-from builder.workflow import build, lock, push, shipment
+from builder.workflow import build, lock, push, releases, shipment
 from builder.workflow.build import _Silent
 from builder.workflow.lock import Wish
 from builder.workflow.project import Project
-from builder.workflow.push import Pushed, Traffic
+from builder.workflow.push import Traffic
+from builder.workflow.releases import Release
 from builder.workflow.tags import Tags
 from tests.fake_image import Image, file, tagged
 from tests.fake_uploads import FakeUploads, Request, uploads
@@ -73,7 +74,7 @@ class Site:
         planned = build.plan(project, wanted)
         build.build(project, wanted, jobs=2, watcher=_Silent(), planned=planned)
 
-    def push(self, *texts: str, **options: Any) -> tuple[tuple[Pushed, ...], Traffic]:
+    def push(self, *texts: str, **options: Any) -> tuple[tuple[Release, ...], Traffic]:
         project = self.project()
         everything = tuple(project.manifest.targets())
         wanted = [target for target in everything if not texts or any(target.matches(text) for text in texts)]
@@ -128,7 +129,8 @@ def test_again_asks_and_sends_nothing(site: Site, registry: FakeUploads) -> None
     first, _ = site.push()
     registry.seen.clear()
     again, traffic = site.push()
-    assert again == first
+    assert [(one.digest, one.tags) for one in again] == [(one.digest, one.tags) for one in first]
+    assert releases.recorded(site.project()) == first, "it is no second release"
     assert traffic == Traffic()
     assert {method for method, _ in registry.seen} == {"HEAD"}
 
@@ -237,8 +239,98 @@ def test_two_pushes_at_once(site: Site, registry: FakeUploads, tmp_path: Path) -
     site.build()
     with ThreadPoolExecutor(2) as threads:
         one, other = threads.map(lambda _: site.push()[0], range(2))
-    assert one == other
+    assert [release.digest for release in one] == [release.digest for release in other]
     whole(registry)
+
+
+def test_another_repository_mounts_what_was_pushed_before(site: Site, registry: FakeUploads) -> None:
+    """By another name: what this store pushed is remembered."""
+    site.build()
+    site.push("full")
+    before = registry.received
+    _, traffic = site.push("full", repository=f"{registry.host}/elsewhere/{{image}}")
+    whole(registry)
+    assert traffic.mounted == 6, "two layers of bases, two of overlays, two configs"
+    assert registry.received - before == traffic.sent == 0
+
+
+# Releases ------------------------------------------------------------------------------------------------------
+
+
+def names(site: Site) -> tuple[str, ...]:
+    manifest = site.project().manifest
+    return releases.names_of(manifest, [one for one in manifest.targets() if one.image == "full"])
+
+
+def three(site: Site) -> list[Digest]:
+    """Push three states of one image under the same tag."""
+    found = []
+    for text in ("one", "two", "three"):
+        site.overlay("full", text)
+        site.build("full")
+        (pushed,), _ = site.push("full")
+        found.append(pushed.digest)
+    return found
+
+
+def test_releases_are_kept_by_digest(site: Site, registry: FakeUploads) -> None:
+    digests = three(site)
+    found = releases.recorded(site.project(), names(site))
+    assert [one.digest for one in found] == digests
+    assert {one.tags[0] for one in found} == {"2026.11"}
+    assert sorted(found[0].platforms) == ["linux/amd64", "linux/arm64"]
+
+
+def test_back_and_back_again(site: Site, registry: FakeUploads) -> None:
+    digests = three(site)
+    blobs = dict(registry.blobs)
+    for before, after in ((2, 1), (1, 0)):
+        (moved,) = releases.rollback(site.project(), names(site), "2026.11")
+        assert (moved.before, moved.digest) == (digests[before], digests[after])
+        assert Digest.of(registry.manifests["notebooks/full", "2026.11"]) == digests[after]
+    with pytest.raises(StackbuildError, match="nothing was pushed before"):
+        releases.rollback(site.project(), names(site), "2026.11")
+    assert registry.blobs == blobs
+
+
+def test_a_tag_for_what_another_names(site: Site, registry: FakeUploads) -> None:
+    digests = three(site)
+    (moved,) = releases.promote(site.project(), names(site), "2026.11", ["stable"])
+    assert (moved.tag, moved.before, moved.digest) == ("stable", None, digests[2])
+    (moved,) = releases.promote(site.project(), names(site), digests[0], ["stable"])
+    assert (moved.before, moved.digest) == (digests[2], digests[0])
+    assert releases.promote(site.project(), names(site), digests[0], ["stable"]) == ()
+    registry.seen.clear()
+    with pytest.raises(StackbuildError, match="no such image"):
+        releases.promote(site.project(), names(site), "never", ["stable"])
+    assert "PUT" not in {method for method, _ in registry.seen}
+
+
+def test_all_images_or_none(site: Site, registry: FakeUploads) -> None:
+    """A tag that one image lacks moves no tag of another."""
+    site.build()
+    site.push()
+    releases.promote(site.project(), names(site), "2026.11", ["checked"])
+    registry.seen.clear()
+    manifest = site.project().manifest
+    everything = releases.names_of(manifest, tuple(manifest.targets()))
+    with pytest.raises(StackbuildError, match="no such image"):
+        releases.promote(site.project(), everything, "checked", ["stable"])
+    assert "PUT" not in {method for method, _ in registry.seen}
+
+
+def test_what_somebody_else_pushed_is_not_guessed_at(site: Site, registry: FakeUploads) -> None:
+    three(site)
+    (site.store.path / "pushed.jsonl").unlink()
+    with pytest.raises(StackbuildError, match="not pushed from this store"):
+        releases.rollback(site.project(), names(site), "2026.11")
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"time": 1}', "null"])
+def test_a_damaged_record(site: Site, line: str) -> None:
+    (site.store.path / "pushed.jsonl").write_text(line + "\n")
+    with pytest.raises(StackbuildError, match="record of releases is damaged"):
+        releases.recorded(site.project())
 
 
 # Tags ----------------------------------------------------------------------------------------------------------

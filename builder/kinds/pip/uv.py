@@ -58,7 +58,7 @@ def solve(attempt: Attempt, indexes: Indexes, store: Store, environ: Mapping[str
         (folder / "locked.txt").write_text("\n".join(attempt.preferences) + "\n")
         stubs = [f"{name} @ {stub(folder, name, _NOTHING, ()).as_uri()}" for name in sorted(attempt.held)]
         (folder / "overrides.txt").write_text("\n".join(stubs) + "\n")
-        command = [_binary(), *_arguments(attempt)]
+        command = [binary(), *_arguments(attempt)]
         done = subprocess.run(
             command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False
         )
@@ -75,7 +75,12 @@ def solve(attempt: Attempt, indexes: Indexes, store: Store, environ: Mapping[str
         return pins((folder / "locked.txt").read_text(), attempt.held)
 
 
-def _binary() -> str:
+def binary() -> str:
+    """The path of the program, which comes as a wheel.
+
+    Raises:
+        StackbuildError: it is not installed beside us.
+    """
     try:
         import uv
     except ImportError:

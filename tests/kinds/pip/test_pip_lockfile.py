@@ -246,7 +246,7 @@ def test_the_real_installers_read_it(
     """`--require-hashes` accepts the right file and refuses a changed digest."""
     import hashlib
 
-    from builder.kinds.pip.uv import _binary
+    from builder.kinds.pip.uv import binary
 
     data = index.wheel("tiny", "1.0")
     digest = Digest("sha256:" + hashlib.sha256(data).hexdigest())
@@ -256,7 +256,7 @@ def test_the_real_installers_read_it(
     wrong = Pin(
         kind="pip", name="tiny", version="1.0", filename=one.filename, digest=Digest.of(b"other"), size=len(data)
     )
-    program = [sys.executable, "-m", "pip", "install"] if tool == "pip" else [_binary(), "pip", "install"]
+    program = [sys.executable, "-m", "pip", "install"] if tool == "pip" else [binary(), "pip", "install"]
     program += ["--python", sys.executable, "--no-cache"] if tool == "uv" else ["--no-cache-dir"]
     more = {"UV_DEFAULT_INDEX": index.url, "UV_NO_CONFIG": "1", "PIP_CONFIG_FILE": "/dev/null"}
     for number, (one_pin, status) in enumerate([(one, 0), (wrong, 1)]):

@@ -1,0 +1,23 @@
+"""Give a tag to what another tag, or a digest, names: nothing is built or sent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("promote", help=__doc__)
+@click.argument("source", metavar="TAG|DIGEST")
+@click.argument("tag", metavar="NEW-TAG")
+@click.argument("wanted", metavar="[TARGET]...", nargs=-1)
+@click.option("--to", "repository", metavar="HOST/PATH/{image}", help="There instead of in the project's repository.")
+@click.pass_obj
+def command(folder: Path, source: str, tag: str, wanted: tuple[str, ...], repository: str | None) -> None:
+    from builder.commands._moved import say
+    from builder.workflow import releases
+    from builder.workflow.project import open_project, select
+
+    project = open_project(folder)
+    names = releases.names_of(project.manifest, select(project.manifest, wanted), repository or "")
+    say(releases.promote(project, names, source, [tag]))

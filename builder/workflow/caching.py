@@ -1,0 +1,54 @@
+"""Which remote cache a build uses: what the command, the environment or the manifest names."""
+
+from __future__ import annotations
+
+from builder.cache import Cache, Told, Trust
+from builder.errors import StackbuildError
+from builder.net import Client
+from builder.signing import Signer
+from builder.transports.registry import Registry
+from builder.workflow.network import environ_of
+from builder.workflow.project import Project
+
+KEY = "STACKBUILD_CACHE_KEY"
+_SCHEME = "oci://"
+
+
+def opened(project: Project, place: str, *, share: bool, told: Told) -> Cache | None:
+    """The cache at a place, or at the manifest's; None where neither is.
+
+    Args:
+        share: whether it will be written to, so that a key to sign with is needed unless the registry is trusted.
+
+    Raises:
+        StackbuildError: the place is none; there is no key.
+    """
+    said = project.manifest.cache
+    place = place or said.place
+    if not place:
+        if share:
+            raise StackbuildError(
+                "no cache to write to", next_step="--cache oci://HOST/REPOSITORY, or place in [cache] of stacks.toml"
+            )
+        return None
+    host, slash, repository = place.removeprefix(_SCHEME).partition("/")
+    if not place.startswith(_SCHEME) or not slash or not repository or not host:
+        raise StackbuildError(f"not a place of a cache: {place}", expected="oci://HOST/REPOSITORY")
+    environ = environ_of(project)
+    signer = Signer(environ[KEY]) if share and environ.get(KEY) else None
+    if share and signer is None and not said.trusted:
+        raise StackbuildError(
+            f"nobody would believe what is written to {place}",
+            expected=f"a key to sign with in {KEY}, or trusted = true in [cache] of stacks.toml",
+        )
+    if signer is not None and not said.trusted and signer.public not in said.keys:
+        raise StackbuildError(
+            f"{KEY} is not among the keys that are believed",
+            expected=" or ".join(said.keys),
+            got=signer.public,
+            next_step="add it to keys in [cache] of stacks.toml",
+        )
+    if not (said.trusted or said.keys):
+        told("cache: only files that it has are taken; for results, say in [cache] of stacks.toml whom you trust")
+    registry = Registry(Client(environ=environ), host, repository, environ)
+    return Cache(registry, project.store, Trust(registry=said.trusted, keys=said.keys), told, signer)

@@ -1,0 +1,185 @@
+"""Releases: what was pushed from this store, by digest; and tags that move between digests without a build.
+
+Every push leaves a line in the store's `pushed.jsonl`. The registry is asked for what a line says before anything is
+done with it, so a line that is out of date does no harm.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from builder.digest import Digest
+from builder.errors import StackbuildError
+from builder.manifest.model import Manifest, Target
+from builder.net import Client
+from builder.store import Store
+from builder.transports.registry import Registry
+from builder.transports.upload import Upload
+from builder.workflow.network import environ_of, parted
+from builder.workflow.project import Project
+
+_FILE = "pushed.jsonl"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """One image over its platforms, as it was pushed.
+
+    Attributes:
+        time: when, in UTC, as RFC 3339 writes it.
+        project: whose image it is.
+        name: with its registry, without a tag.
+        digest: of its index, or of its only manifest.
+        tags: those that it got then.
+    """
+
+    time: str
+    project: str
+    name: str
+    digest: Digest
+    tags: tuple[str, ...]
+    platforms: Mapping[str, Digest]
+
+
+def record(store: Store, releases: Sequence[Release]) -> None:
+    """Remember releases; one that is the same as the last of its name is no news."""
+    with store.locked("pushed"):
+        known = list(_lines(store))
+        last = {(one.project, one.name): one for one in known}
+        news = [one for one in releases if not _same(last.get((one.project, one.name)), one)]
+        if news:
+            text = "".join(json.dumps(_row(one), sort_keys=True) + "\n" for one in [*known, *news])
+            store.write(_FILE, text.encode())
+
+
+def recorded(project: Project, names: Sequence[str] = ()) -> tuple[Release, ...]:
+    """The project's releases, oldest first; of these names only, if any are given."""
+    own = (one for one in _lines(project.store) if one.project == project.manifest.project.name)
+    return tuple(one for one in own if not names or one.name in names)
+
+
+def now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def homes(store: Store) -> Iterator[tuple[str, Digest]]:
+    """Repository and digest of each manifest that was pushed from this store."""
+    for one in _lines(store):
+        for digest in one.platforms.values():
+            yield one.name, digest
+
+
+def names_of(manifest: Manifest, targets: Sequence[Target], repository: str = "") -> tuple[str, ...]:
+    """What these targets are called in their registry, each once."""
+    return tuple(dict.fromkeys(manifest.published(target, repository) for target in targets))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """A tag that names something else now; `before` is None where it is new."""
+
+    name: str
+    tag: str
+    before: Digest | None
+    digest: Digest
+
+
+def promote(project: Project, names: Sequence[str], source: str, tags: Sequence[str]) -> tuple[Moved, ...]:
+    """Let tags of these images name what `source`, a tag or a digest, names now. All are looked at before any moves.
+
+    Raises:
+        StackbuildError: an image has no such tag or digest; the registry refuses.
+    """
+    uploads = _uploads(project, names)
+    found = {name: upload.registry.document(source) for name, upload in uploads.items()}
+    moved = []
+    for tag in tags:
+        for name, upload in uploads.items():
+            before = upload.registry.head(tag)
+            if before != found[name].digest:
+                upload.manifest(tag, found[name].media_type, found[name].body)
+                moved.append(Moved(name=name, tag=tag, before=before, digest=found[name].digest))
+    return tuple(moved)
+
+
+def rollback(project: Project, names: Sequence[str], tag: str) -> tuple[Moved, ...]:
+    """Let a tag of these images name the release before the one that it names now. All are looked at before any moves.
+
+    Raises:
+        StackbuildError: nothing is known of a release before; the registry does not have it any more, or refuses.
+    """
+    uploads = _uploads(project, names)
+    wanted = {}
+    for name, upload in uploads.items():
+        current = upload.registry.head(tag)
+        if current is None:
+            raise StackbuildError(f"no such tag: {name}:{tag}")
+        wanted[name] = (current, upload.registry.document(_before(recorded(project, [name]), name, current)))
+    moved = []
+    for name, (current, document) in wanted.items():
+        uploads[name].manifest(tag, document.media_type, document.body)
+        moved.append(Moved(name=name, tag=tag, before=current, digest=document.digest))
+    return tuple(moved)
+
+
+def _before(releases: Sequence[Release], name: str, current: Digest) -> Digest:
+    """The digest of the last release before the newest one with the current digest."""
+    digests = [one.digest for one in releases]
+    if current not in digests:
+        raise StackbuildError(
+            f"what {name} is now was not pushed from this store: {current}",
+            next_step="stackbuild promote IMAGE DIGEST TAG, with the digest that it should be",
+        )
+    last = len(digests) - 1 - digests[::-1].index(current)
+    for digest in reversed(digests[:last]):
+        if digest != current:
+            return digest
+    raise StackbuildError(f"nothing was pushed before that: {name}@{current}", next_step="stackbuild releases")
+
+
+def _uploads(project: Project, names: Sequence[str]) -> dict[str, Upload]:
+    environ = environ_of(project)
+    client = Client(environ=environ)
+    return {name: Upload(Registry(client, *parted(name), environ)) for name in names}
+
+
+def _lines(store: Store) -> Iterator[Release]:
+    try:
+        text = (store.path / _FILE).read_text("utf-8")
+    except FileNotFoundError:
+        return
+    for number, line in enumerate(text.splitlines(), 1):
+        try:
+            row = json.loads(line)
+            yield Release(
+                time=row["time"],
+                project=row["project"],
+                name=row["name"],
+                digest=Digest.parse(row["digest"]),
+                tags=tuple(row["tags"]),
+                platforms={platform: Digest.parse(one) for platform, one in row["platforms"].items()},
+            )
+        except (ValueError, KeyError, TypeError, AttributeError, StackbuildError):
+            raise StackbuildError(
+                f"the record of releases is damaged: {store.path / _FILE}",
+                where=f"line {number}",
+                next_step="correct or remove that line",
+            ) from None
+
+
+def _row(one: Release) -> dict[str, object]:
+    return {
+        "time": one.time,
+        "project": one.project,
+        "name": one.name,
+        "digest": one.digest,
+        "tags": list(one.tags),
+        "platforms": dict(one.platforms),
+    }
+
+
+def _same(one: Release | None, other: Release) -> bool:
+    return one is not None and (one.digest, one.tags) == (other.digest, other.tags)

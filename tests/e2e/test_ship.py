@@ -64,14 +64,16 @@ def test_skopeo_pulls_what_was_pushed_and_umoci_unpacks_it(small: Site, registry
     assert subprocess.run(run, capture_output=True, text=True, check=True).stdout == "24.2\n"
 
 
-def test_again_sends_nothing_and_a_sibling_is_mounted(small: Site, registry: Registry) -> None:
-    where = f"{registry.host}/again"
-    first = pushed(small, where, "base")
-    second = pushed(small, where, "tool")
-    assert second["mounted"] == first["uploaded"] - 1, "all of base but its config"
-    before = registry.asked("POST", "PUT", "PATCH")
-    assert set(pushed(small, where).values()) == {0}
-    assert registry.asked("POST", "PUT", "PATCH") == before
+def test_again_sends_nothing_and_a_sibling_is_mounted(small: Site, tmp_path: Path) -> None:
+    with services.registry(tmp_path / "registry") as registry:
+        where = f"{registry.host}/again"
+        first = pushed(small, where, "base")
+        second = pushed(small, where, "tool")
+        assert second["mounted"] == first["uploaded"] - 1, "all of base but its config"
+        before = registry.asked("POST", "PUT", "PATCH")
+        assert set(pushed(small, where).values()) == {0}
+        assert registry.asked("POST", "PUT", "PATCH") == before
+        assert pushed(small, f"{registry.host}/elsewhere")["sent"] == 0, "by another name, all is mounted"
 
 
 def test_what_was_pushed_is_told_for_deployment(small: Site, registry: Registry, tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ class Place:
         )
         seconds = time.monotonic() - began
         if done.returncode:
-            raise SystemExit(f"bench: stackbuild {' '.join(arguments)} failed\n{done.out}{done.stderr[-3000:]}")
+            raise SystemExit(f"bench: stackbuild {' '.join(arguments)} failed\n{done.stdout}{done.stderr[-3000:]}")
         return Done(seconds=seconds, out=done.stdout, err=done.stderr)
 
     def warmed(self, *targets: str) -> Path:

@@ -26,6 +26,7 @@ import requests
 from benchmarks import services
 from benchmarks.place import Place
 from benchmarks.row import Measure, Row
+from builder.digest import Digest
 from builder.fetching import Fetcher
 from builder.kinds.pip.index import default_url
 from builder.kinds.pip.uv import binary
@@ -125,8 +126,9 @@ def _measured(place: Place) -> _Race:
             other = ["--to", f"{host}/other/{{image}}", "--tag", "race", "--json"]
             place.run(store, bumped, "push", "base", *other)
             mounted = json.loads(place.run(store, bumped, "push", _LAB, *other).out)["blobs"]["sent"]
-            requirements = place.run(store, project, "export", "--format", "requirements", _LAB).out
-            requirements_bump = place.run(store, bumped, "export", "--format", "requirements", _LAB).out
+            lab = f"{_LAB}@{NATIVE}"
+            requirements = place.run(store, project, "export", "--format", "requirements", lab).out
+            requirements_bump = place.run(store, bumped, "export", "--format", "requirements", lab).out
         base = f"{host}/ours/base:race"
         services.run(["docker", "pull", "--quiet", base], environ)
         pip = _docker(folder / "pip", _HEAD + _PIP, base, requirements, f"{host}/pip/lab", environ)
@@ -182,7 +184,7 @@ def _allowed(store: Path, project: Path) -> float:
     (layer,) = [one for one in result["layers"] if one["name"] == "pip/numpy"]
     (wheel,) = [pin for pin in _wheels(store, project) if pin.name == "numpy"]
     compiled, files = 0, 0
-    with tarfile.open(opened.store.blob(layer["digest"])) as archive:
+    with tarfile.open(opened.store.blob(Digest(layer["digest"]))) as archive:
         for member in archive:
             files += 1
             if member.name.endswith(".pyc") and (content := archive.extractfile(member)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -34,7 +35,9 @@ def daemon(folder: Path) -> Iterator[dict[str, str]]:
     folder.mkdir(parents=True, exist_ok=True)
     places = [f"--data-root={folder}/data", f"--exec-root={folder}/exec", f"--pidfile={folder}/pid"]
     network = ["--bridge=none", "--iptables=false", "--ip6tables=false"]
-    environ = {**os.environ, "DOCKER_HOST": f"unix://{socket}", "DOCKER_BUILDKIT": "1"}
+    # Debian's client, which belongs to Debian's daemon, has BuildKit built in; a newer one wants a plugin for it.
+    path = f"/usr/bin:{os.environ['PATH']}"
+    environ = {**os.environ, "PATH": path, "DOCKER_HOST": f"unix://{socket}", "DOCKER_BUILDKIT": "1"}
     try:
         with _running(["dockerd", f"--host=unix://{socket}", *places, *network], folder / "dockerd.log") as process:
             _wait(process, socket.exists)
@@ -47,8 +50,9 @@ def daemon(folder: Path) -> Iterator[dict[str, str]]:
 
 def run(command: list[str], environ: Mapping[str, str] | None = None) -> float:
     """Seconds that a command takes, which must succeed."""
+    program = shutil.which(command[0], path=(environ or os.environ)["PATH"]) or command[0]
     began = time.monotonic()
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    done = subprocess.run([program, *command[1:]], env=environ, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"bench: {' '.join(command[:4])} failed\n{(done.stdout + done.stderr)[-3000:]}")
     return time.monotonic() - began

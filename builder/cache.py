@@ -1,7 +1,7 @@
 """A remote cache: results of actions and the files they name, shared by machines through a repository of a registry.
 
     <repository>:action-<hex of its plan key>     an OCI manifest
-        config    the action's document and result, as the store's `actions/<key>.json` has them
+        config    the action's document and result, as the store's `actions/<key>.json` has them, and sizes of files
         layers    every blob and source that the result names, and every file that the action read
         annotation dev.stackbuild.signature       of the key and the config's digest
 
@@ -10,8 +10,8 @@ found under its digest in the same repository.
 
 What is believed: a fetched file, because its bytes have the digest that its pin names. That an action came to a result
 nobody can see from the result: an entry counts only if a key that the manifest names has signed it, or if the manifest
-says that whoever can write to the registry is trusted. Its document must be the one that was asked for, and all files
-that it names must have their digests.
+says that whoever can write to the registry is trusted. Its document must be the one that was asked for, its result
+must look like one, and all files that it names must have their sizes and digests.
 
 A cache never breaks a build: what cannot be had from it is built, and said.
 
@@ -21,6 +21,7 @@ Sources: OCI image-spec v1.1, "Guidelines for Artifact Usage"; distribution-spec
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock as Mutex
@@ -28,7 +29,7 @@ from typing import Any
 
 from builder.action import Action
 from builder.digest import Digest, Json, canonical, key
-from builder.errors import HostileInput, StackbuildError
+from builder.errors import HostileInput, StackbuildError, Unreachable
 from builder.net import Client
 from builder.plan import Plan, files_of, intact
 from builder.signing import Signer, signed
@@ -41,6 +42,8 @@ _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _FILE = "application/octet-stream"
 _SIGNATURE = "dev.stackbuild.signature"
 _LARGEST = 4 << 20
+_NONSENSE = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
+"""What comes of an entry that is no entry."""
 
 Told = Callable[[str], None]
 
@@ -123,8 +126,10 @@ class Cache:
         """Leave in the cache what these actions came to, with the files that they read, where it is not there yet."""
         known = [action for action in dict.fromkeys(actions) if intact(self.store, action.plan_key)]
         upload = Upload(self.registry)
-        there = self._tried(lambda: self.client.each(lambda one: self.registry.head(_tag(one)) is not None, known))
-        new = [action for action, known_there in zip(known, there or (), strict=False) if not known_there]
+        there = self._tried(lambda: self.client.each(self._there, known))
+        if there is None:
+            return
+        new = [action for action, good in zip(known, there, strict=True) if not good]
         files = {digest: blob for action in new for digest, blob in self._files(action)}
 
         def bring(item: tuple[Digest, bool]) -> None:
@@ -137,6 +142,13 @@ class Cache:
 
         if self._tried(lambda: self.client.each(bring, files.items())) is not None:
             self._tried(lambda: self.client.each(lambda action: self._leave(upload, action), new))
+
+    def _there(self, action: Action) -> bool:
+        """Whether the cache has an entry that counts; one that does not, by an old key or damaged, is written anew."""
+        try:
+            return self._judged(action) is not None
+        except (HostileInput, *_NONSENSE):
+            return False
 
     # Taking ---------------------------------------------------------------------------------------------------
 
@@ -160,8 +172,11 @@ class Cache:
         found = _parsed(self.registry.blob(told, min(int(config["size"]), _LARGEST)))
         if key(found["document"]) != action.plan_key:
             raise HostileInput(f"an entry of the cache is of another action: {action.name}")
-        sizes = {Digest.parse(one["digest"]): int(one["size"]) for one in manifest["layers"]}
-        return _Entry(action, found["result"], sizes)
+        result, sizes = found["result"], {Digest.parse(one): int(size) for one, size in found["sizes"].items()}
+        wanted = {"manifest", "config", "layers"} if action.kind == "image" else {"layers"} if action.layers else set()
+        if not wanted <= result.keys() or not {digest for digest, _ in files_of(result)} <= sizes.keys():
+            raise HostileInput(f"an entry of the cache is not whole: {action.name}")
+        return _Entry(action, result, sizes)
 
     def _believed(self, action: Action, config: Digest, manifest: Mapping[str, Any]) -> bool:
         if self.trust.registry:
@@ -175,17 +190,22 @@ class Cache:
         for one in entries:
             for digest, blob in files_of(one.result):
                 if not (self.store.blob(digest) if blob else self.store.source(digest)).exists():
-                    wanted[digest] = (blob, one.sizes.get(digest, -1))
+                    wanted[digest] = (blob, one.sizes[digest])
 
         def fetch(item: tuple[Digest, tuple[bool, int]]) -> None:
             digest, (blob, size) = item
-            if size < 0:
-                raise HostileInput("an entry of the cache lacks a file", where=self.registry.name, got=digest)
-            with self.store.new_blob() if blob else self.store.new_source() as incoming:
-                self.client.download([self.url(digest)], digest=digest, size=size, into=incoming)
-            self._count(taken_bytes=size)
+            try:
+                with self.store.new_blob() if blob else self.store.new_source() as incoming:
+                    self.client.download([self.url(digest)], digest=digest, size=size, into=incoming)
+            except (HostileInput, Unreachable) as error:
+                self.told(f"cache: {error}")  # Its entry is passed over; others need not be.
+            else:
+                self._count(taken_bytes=size)
 
         ordered = sorted(wanted.items(), key=lambda item: -item[1][1])
+        if sum(size for _, (_, size) in ordered) > shutil.disk_usage(self.store.path).free:
+            self.told("cache: there is too little room on the disk for what it has")
+            return set()
         self._tried(lambda: self.client.each(fetch, ordered))
         taken = set()
         for one in entries:
@@ -209,13 +229,14 @@ class Cache:
     def _leave(self, upload: Upload, action: Action) -> None:
         found = self.store.action(action.plan_key)
         assert found is not None
-        body = canonical({"document": action.document, "result": found["result"]})
+        sizes: dict[str, Json] = {
+            digest: (self.store.blob(digest) if blob else self.store.source(digest)).stat().st_size
+            for digest, blob in self._files(action)
+        }
+        body = canonical({"document": action.document, "result": found["result"], "sizes": sizes})
         config = Digest.of(body)
         upload.data(config, body)
-        layers: list[Json] = []
-        for digest, blob in dict.fromkeys(self._files(action)):
-            size = (self.store.blob(digest) if blob else self.store.source(digest)).stat().st_size
-            layers.append({"mediaType": _FILE, "digest": digest, "size": size})
+        layers: list[Json] = [{"mediaType": _FILE, "digest": one, "size": size} for one, size in sizes.items()]
         manifest: dict[str, Json] = {
             "schemaVersion": 2,
             "mediaType": _MANIFEST,
@@ -239,7 +260,7 @@ class Cache:
                 told, self._down = self._down, self._down or not isinstance(error, HostileInput)
             if not told:
                 self.told(f"cache: {error}")
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except _NONSENSE as error:
             self.told(f"cache: an entry of {self.registry.name} is not one of ours ({type(error).__name__})")
         return None
 

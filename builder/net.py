@@ -99,12 +99,14 @@ class Client:
         body: Body | None = None,
         limit: int = 4 << 20,
         once: bool = False,
+        unsigned: bool = False,
     ) -> Answer:
         """One request to a service whose refusals mean something: its answer, whatever the status below 500.
 
         Args:
             once: whether it may not be sent again by itself, as what it does is not the same the second time; any
                 status is an answer then.
+            unsigned: without whom `trust` names: for an authority's own requests.
 
         Raises:
             Unreachable: no answer, or a server that fails.
@@ -112,7 +114,14 @@ class Client:
         """
         attempts = 1 if once else ATTEMPTS
         with self._requester.ask(
-            method, url, dict(headers or {}), stream=True, body=body, refusals=True, attempts=attempts
+            method,
+            url,
+            dict(headers or {}),
+            stream=True,
+            body=body,
+            refusals=True,
+            attempts=attempts,
+            unsigned=unsigned,
         ) as answer:
             return Answer(
                 url=answer.url,

@@ -82,12 +82,14 @@ class Requester:
         body: Body | None = None,
         refusals: bool = False,
         attempts: int = ATTEMPTS,
+        unsigned: bool = False,
     ) -> requests.Response:
         """One request, tried again on what passes by itself (RFC 9110 §15.6; Retry-After is honoured).
 
         Args:
             refusals: whether an answer 4xx is one too.
             attempts: how often it is sent at most; with 1 and `refusals`, any status is an answer.
+            unsigned: without an authority.
 
         Raises:
             Unreachable: no answer, or a refusal.
@@ -98,7 +100,7 @@ class Requester:
         reason, hint = "", ""
         for attempt in range(attempts):
             try:
-                answer = self._signed(method, url, headers, stream, body)
+                answer = self._signed(method, url, headers, stream, body, unsigned=unsigned)
             except requests.RequestException as error:
                 reason = f"{type(error).__name__}"
                 wait = 0.2 * 2**attempt
@@ -123,13 +125,14 @@ class Requester:
         raise Unreachable(f"cannot {method} {redact(url)}", got=reason, next_step=hint)
 
     def _signed(
-        self, method: str, url: str, headers: dict[str, str], stream: bool, body: Body | None
+        self, method: str, url: str, headers: dict[str, str], stream: bool, body: Body | None, *, unsigned: bool
     ) -> requests.Response:
         """One request as whoever the URL's authority says; again when it learns from a refusal.
 
         Twice at most: another thread may just have learnt enough for its own request, and not for this one.
         """
-        prefix = max((one for one in self._authorities if url.startswith(one)), key=len, default=None)
+        known = () if unsigned else tuple(self._authorities)  # Other threads may add to them.
+        prefix = max((one for one in known if url.startswith(one)), key=len, default=None)
         authority = self._authorities[prefix] if prefix is not None else None
         again = 2 if authority is not None else 0
         while True:
@@ -138,7 +141,14 @@ class Requester:
                 signer = _signer(sent, authority)
                 with _opened(body) as data:
                     answer = session.request(
-                        method, url, headers=headers, stream=stream, timeout=_TIMEOUT, data=data, auth=signer
+                        method,
+                        url,
+                        headers=headers,
+                        stream=stream,
+                        timeout=_TIMEOUT,
+                        data=data,
+                        auth=signer,
+                        allow_redirects=body is None,  # What is sent goes where it was told to, and no further.
                     )
             challenge = answer.headers.get("WWW-Authenticate", "")
             if answer.status_code != 401 or not again or authority is None or not authority.refused(challenge, sent):
@@ -192,4 +202,4 @@ def _signer(
 
 def retry_after(text: str, default: float) -> float:
     """Seconds to wait, of a Retry-After header (RFC 9110 §10.2.3; its form with a date is not looked at)."""
-    return min(float(text), 30.0) if text.isdigit() else default
+    return min(float(text), 30.0) if text.isascii() and text.isdigit() else default

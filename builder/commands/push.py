@@ -29,14 +29,11 @@ def command(
     digest_file: Path | None,
     as_json: bool,
 ) -> None:
-    from builder.errors import StackbuildError
     from builder.workflow import build, push, shipment
     from builder.workflow.project import open_project, select
 
     project = open_project(folder)
     named = select(project.manifest, wanted)
-    if repository is not None and "{image}" not in repository and len({one.image for one in named}) > 1:
-        raise StackbuildError(f"several images, one place: {repository}", expected="a place with {image} in it")
     planned = build.plan(project, named)
     chosen, left = shipment.ready(project, planned, named)
     if left:

@@ -1,4 +1,4 @@
-"""Let a tag name what it named before the last push: nothing is built or sent."""
+"""Let a tag name what it named before: nothing is built or sent."""
 
 from __future__ import annotations
 

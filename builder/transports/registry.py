@@ -108,6 +108,17 @@ class Registry:
             )
         return answer.body
 
+    def pushing(self) -> None:
+        """Ask for tokens that may push from now on: some registries do not say that it is what they lack."""
+        self._tokens.want(f"repository:{self.repository}:pull,push")
+
+    def vouch(self, url: str) -> None:
+        """Let an upload that the registry sent to `url` have its login if that is the registry itself, else none."""
+        here, there = urlsplit(self.base), urlsplit(url)
+        if not url.startswith(f"{self.base}/"):
+            same = (here.scheme, here.netloc) == (there.scheme, there.netloc)
+            self.client.trust(url, self._tokens if same else _Nobody())
+
     def mounting(self, source: str) -> str:
         """The URL that mounts a blob of another repository of the host; its digest is to be added.
 
@@ -141,8 +152,18 @@ def _plain(host: str, environ: Mapping[str, str]) -> bool:
     """Whether the registry speaks plain HTTP: on the loopback interface, or because the user says so."""
     if host in environ.get(_PLAIN, "").replace(",", " ").split():
         return True
-    name = host.rpartition(":")[0].strip("[]") if re.search(r":[0-9]+$", host) else host.strip("[]")
-    return loopback(name)
+    return loopback(_hostname(host))
+
+
+def _hostname(host: str) -> str:
+    return host.rpartition(":")[0].strip("[]") if re.search(r":[0-9]+$", host) else host.strip("[]")
+
+
+def _scheme(url: str) -> str:
+    try:
+        return urlsplit(url).scheme
+    except ValueError:
+        return ""
 
 
 def _words(body: bytes) -> str:
@@ -153,6 +174,16 @@ def _words(body: bytes) -> str:
     except (ValueError, KeyError, IndexError, TypeError):
         return ""
     return ": " + "".join(one for one in said if one.isprintable())[:200]
+
+
+class _Nobody:
+    """Says that nobody asks. A `requester.Authority`."""
+
+    def header(self) -> str:
+        return ""
+
+    def refused(self, challenge: str, sent: str) -> bool:
+        return False
 
 
 class _Tokens:
@@ -166,12 +197,19 @@ class _Tokens:
         self._host = host
         self._environ = environ
         self._plain = plain
+        self._private = not plain or loopback(_hostname(host))
+        """Whether nobody on the way can pretend to be the registry, and have a login sent to where he likes."""
         self._mutex = Mutex()
         self._header = ""
 
     def also(self, scope: str) -> _Tokens:
         """The same for requests that need one more scope."""
         return _Tokens(self._client, self._host, self._environ, plain=self._plain, scopes=(scope,))
+
+    def want(self, scope: str) -> None:
+        """Ask for that scope too, whatever the registry names."""
+        with self._mutex:
+            self._scopes[scope] = None
 
     def header(self) -> str:
         return self._header
@@ -186,7 +224,7 @@ class _Tokens:
             if self._header != sent:
                 return True
             scheme, _, rest = challenge.strip().partition(" ")
-            known = docker_config.find(self._host, self._environ)
+            known = docker_config.find(self._host, self._environ) if self._private else None
             if scheme.lower() == "basic":
                 self._header = known.basic() if known and known.user else ""
             elif scheme.lower() == "bearer":
@@ -196,7 +234,7 @@ class _Tokens:
 
     def _token(self, parameters: Mapping[str, str], known: Credentials | None) -> str:
         realm = parameters.get("realm", "")
-        if urlsplit(realm).scheme != "https" and not (self._plain and urlsplit(realm).scheme == "http"):
+        if _scheme(realm) != "https" and not (self._plain and _scheme(realm) == "http"):
             raise HostileInput(
                 f"the registry {self._host} wants a password over plain HTTP", expected="https", got=redact(realm)
             )
@@ -213,11 +251,13 @@ class _Tokens:
                 "POST",
                 realm,
                 headers={"Content-Type": "application/x-www-form-urlencoded"},
+                unsigned=True,
                 body=urlencode([*asked, *form.items()]).encode(),
             )
         else:
             query = urlencode([*asked, *(("scope", scope) for scope in self._scopes)])
-            answer = self._client.exchange("GET", f"{realm}{'&' if '?' in realm else '?'}{query}", headers=headers)
+            url = f"{realm}{'&' if '?' in realm else '?'}{query}"
+            answer = self._client.exchange("GET", url, headers=headers, unsigned=True)
         if answer.status >= 400:
             raise StackbuildError(
                 f"the registry {self._host} gives no token",

@@ -29,6 +29,8 @@ from builder.transports.registry import Registry
 
 _AT_ONCE = 1 << 20
 """A blob of so many bytes or fewer goes with one request for the session and one for the rest."""
+_ROUNDS = 100
+"""A blob that is not there after so many requests never will be."""
 _STREAM = {"Content-Type": "application/octet-stream"}
 _RANGE = re.compile(r"(?:bytes=)?0-(\d+)")
 
@@ -42,6 +44,7 @@ class Upload:
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
+        registry.pushing()
         self._ask = registry.client.exchange
 
     def has(self, digest: Digest) -> bool:
@@ -66,7 +69,7 @@ class Upload:
         answer = self._ask("POST", self.registry.mounting(source) + digest, body=b"")
         if answer.status == 201:
             return ""
-        return self._session(digest, answer)
+        return self._session(digest, answer) if answer.status == 202 else self._begun(digest)
 
     def blob(self, digest: Digest, path: Path, size: int, session: str = "") -> None:
         """Upload a blob that the repository does not have.
@@ -91,7 +94,7 @@ class Upload:
             except Unreachable as error:
                 problem = error
             session = ""
-            if attempt and self.has(digest):
+            if self.has(digest):
                 return  # The answer alone was lost, or somebody else has pushed it.
         raise problem or Unreachable(f"cannot upload to {self.registry.name}")
 
@@ -129,35 +132,44 @@ class Upload:
 
     def _location(self, answer: Answer) -> str:
         """Where an answer says that the upload goes on; never from https to plain HTTP."""
-        found = urljoin(answer.url, answer.headers.get("location", ""))
+        said = answer.headers.get("location", "")
         schemes = {"https", urlsplit(self.registry.base).scheme}
-        if urlsplit(found).scheme not in schemes or not answer.headers.get("location"):
+        try:
+            found = urljoin(answer.url, said)
+            scheme = urlsplit(found).scheme if said else ""
+        except ValueError:
+            scheme = ""
+        if scheme not in schemes:
             raise HostileInput(
                 f"the registry sends an upload of {self.registry.name} elsewhere",
                 expected=f"a URL with {' or '.join(sorted(schemes))}",
-                got=urlsplit(found).scheme or "none",
+                got=scheme or "none",
             )
+        self.registry.vouch(found)
         return found
 
     def _fill(self, session: str, digest: Digest, path: Path, size: int) -> None:
         if size <= _AT_ONCE:
             self._close(session, digest, path.read_bytes())
             return
-        done, idle = 0, 0
-        while done < size:
-            before = done
+        done, most, idle = 0, 0, 0
+        for _ in range(_ROUNDS):
+            if done >= size:
+                self._close(session, digest, b"")
+                return
             try:
                 session, done = self._sent(session, path, done, size)
             except Unreachable:
                 if idle == ATTEMPTS - 1:
                     raise
                 session, done = self._status(session)
-            idle = 0 if done > before else idle + 1
+            idle = 0 if done > most else idle + 1
+            most = max(most, done)
+            if idle == ATTEMPTS:
+                break
             if idle:
-                if idle == ATTEMPTS:
-                    raise Unreachable(f"the registry takes nothing more of an upload to {self.registry.name}")
                 time.sleep(0.2 * 2**idle)
-        self._close(session, digest, b"")
+        raise Unreachable(f"the registry takes nothing more of an upload to {self.registry.name}")
 
     def _sent(self, session: str, path: Path, done: int, size: int) -> tuple[str, int]:
         """Send the rest of a blob; where to go on, and how many bytes the registry has."""

@@ -19,6 +19,7 @@ from threading import Lock as Mutex
 
 from builder import image
 from builder.digest import Digest
+from builder.errors import StackbuildError
 from builder.kinds.oci.reference import parse
 from builder.manifest.model import Target
 from builder.net import Client
@@ -76,7 +77,9 @@ def push(
         Problems, StackbuildError: a target is not built; the registry refuses, or does not answer.
     """
     tags = Tags(project, templates)
+    tags.of(Digest.of(b""))  # What is wrong with them is said before anything is sent.
     images = shipments(project, planned, targets, repository)
+    _refuse_mixtures(images)
     names = list(dict.fromkeys(one.name for one in images))
     for name in names:
         parted(name)
@@ -134,7 +137,7 @@ class _Push:
                 homes += [*above, *(foreign if layer.get("foreign") else ())]
             self._homes.setdefault(one.config, [])
         for name, digest in releases.homes(store):
-            with suppress(FileNotFoundError):
+            with suppress(OSError, ValueError, KeyError, TypeError):  # Not a file of ours any more: no home.
                 document = json.loads(store.blob(digest).read_bytes())
                 for layer in (*document["layers"], document["config"]):
                     if (found := self._homes.get(Digest(layer["digest"]))) is not None:
@@ -164,10 +167,17 @@ class _Push:
             host = self._upload(name).registry.host
             if not any(self._upload(one).registry.host == host for one in there):
                 near = (one for one in others if self._upload(one).registry.host == host)
-                there += [one for one in near if self._upload(one).has(blob.digest)][:1]
+                there += [one for one in near if self._may_have(one, blob.digest)][:1]
             known = next((one for one in there if self._upload(one).registry.host == host), "")
             self._bring(blob, name, known)
             there.append(name)
+
+    def _may_have(self, name: str, digest: Digest) -> bool:
+        """Whether a repository that we could mount from has a blob; one that does not say so does not."""
+        try:
+            return self._upload(name).has(digest)
+        except StackbuildError:
+            return False
 
     def _bring(self, blob: _Blob, name: str, known: str) -> None:
         upload, session = self._upload(name), ""
@@ -219,3 +229,16 @@ class _Push:
             body = self._project.store.checked(self._project.store.blob(one.digest)).read_bytes()
             media_type = image.INDEX_TYPE if len(one.platforms) > 1 else image.MANIFEST_TYPE
             upload.manifest(tag, media_type, body)
+
+
+def _refuse_mixtures(images: Sequence[Shipment]) -> None:
+    """Raises: StackbuildError: two images, or two variants of one, would have one name."""
+    first: dict[str, Shipment] = {}
+    for one in images:
+        other = first.setdefault(one.name, one)
+        if (one.target.image, one.target.variant) != (other.target.image, other.target.variant):
+            raise StackbuildError(
+                f"several images, one place: {one.name}",
+                got=f"{other.target} and {one.target}",
+                expected="a place with {image} in it, for which each image and variant has a name",
+            )

@@ -102,11 +102,12 @@ def promote(project: Project, names: Sequence[str], source: str, tags: Sequence[
             if before != found[name].digest:
                 upload.manifest(tag, found[name].media_type, found[name].body)
                 moved.append(Moved(name=name, tag=tag, before=before, digest=found[name].digest))
+    record(project.store, [_promoted(project, one) for one in moved])
     return tuple(moved)
 
 
 def rollback(project: Project, names: Sequence[str], tag: str) -> tuple[Moved, ...]:
-    """Let a tag of these images name the release before the one that it names now. All are looked at before any moves.
+    """Let a tag of these images name what it named before, by this store's record. All are looked at before any moves.
 
     Raises:
         StackbuildError: nothing is known of a release before; the registry does not have it any more, or refuses.
@@ -117,7 +118,8 @@ def rollback(project: Project, names: Sequence[str], tag: str) -> tuple[Moved, .
         current = upload.registry.head(tag)
         if current is None:
             raise StackbuildError(f"no such tag: {name}:{tag}")
-        wanted[name] = (current, upload.registry.document(_before(recorded(project, [name]), name, current)))
+        history = [one.digest for one in recorded(project, [name]) if tag in one.tags]
+        wanted[name] = (current, upload.registry.document(_before(history, f"{name}:{tag}", current)))
     moved = []
     for name, (current, document) in wanted.items():
         uploads[name].manifest(tag, document.media_type, document.body)
@@ -125,19 +127,31 @@ def rollback(project: Project, names: Sequence[str], tag: str) -> tuple[Moved, .
     return tuple(moved)
 
 
-def _before(releases: Sequence[Release], name: str, current: Digest) -> Digest:
-    """The digest of the last release before the newest one with the current digest."""
-    digests = [one.digest for one in releases]
+def _before(digests: Sequence[Digest], name: str, current: Digest) -> Digest:
+    """The last digest before the newest place of the current one."""
     if current not in digests:
         raise StackbuildError(
-            f"what {name} is now was not pushed from this store: {current}",
-            next_step="stackbuild promote IMAGE DIGEST TAG, with the digest that it should be",
+            f"what {name} names now was not named from this store: {current}",
+            next_step="stackbuild promote DIGEST TAG, with the digest that it should be",
         )
     last = len(digests) - 1 - digests[::-1].index(current)
     for digest in reversed(digests[:last]):
         if digest != current:
             return digest
-    raise StackbuildError(f"nothing was pushed before that: {name}@{current}", next_step="stackbuild releases")
+    raise StackbuildError(f"{name} named nothing else before", got=current, next_step="stackbuild releases")
+
+
+def _promoted(project: Project, moved: Moved) -> Release:
+    """A tag that was given later, as a release of its own."""
+    known = next((one for one in recorded(project, [moved.name]) if one.digest == moved.digest), None)
+    return Release(
+        time=now(),
+        project=project.manifest.project.name,
+        name=moved.name,
+        digest=moved.digest,
+        tags=(moved.tag,),
+        platforms=known.platforms if known else {},
+    )
 
 
 def _uploads(project: Project, names: Sequence[str]) -> dict[str, Upload]:

@@ -34,13 +34,17 @@ def archive(
         StackbuildError: a target is not built; while reading: a blob is gone, or has changed.
     """
     tags = Tags(project, templates)
-    whole = {one.digest: one for one in shipments(project, planned, targets)}
+    found = shipments(project, planned, targets)
+    whole = {one.digest: one for one in found}
+    called: dict[Digest, dict[str, None]] = {}
+    for one in found:
+        called.setdefault(one.digest, {}).update(dict.fromkeys(f"{one.name}:{tag}" for tag in tags.of(one.digest)))
     images = [
         Archived(
             descriptor=one.descriptor,
             config=one.config,
             layers=[Digest(layer["digest"]) for layer in one.layers],
-            names=[f"{one.name}:{tag}" for tag in tags.of(one.digest)],
+            names=tuple(called[one.digest]),
         )
         for one in whole.values()
     ]
@@ -55,15 +59,18 @@ def write(path: Path, data: Iterator[bytes]) -> None:
     Raises:
         StackbuildError: it cannot be written.
     """
-    scratch = path.with_name(f".{path.name}.new")
+    replaced = path.is_file() or not path.exists()  # A pipe or a device is written to.
+    scratch = path.with_name(f".{path.name}.new") if replaced else path
     try:
         try:
             with scratch.open("wb") as stream:
                 for chunk in data:
                     stream.write(chunk)
-            os.replace(scratch, path)
+            if replaced:
+                os.replace(scratch, path)
         finally:
-            scratch.unlink(missing_ok=True)
+            if replaced:
+                scratch.unlink(missing_ok=True)
     except OSError as error:
         raise StackbuildError(f"cannot write {path}", got=str(error.strerror)) from None
 

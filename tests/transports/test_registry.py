@@ -16,11 +16,11 @@ import pytest
 from builder.digest import Digest
 from builder.errors import HostileInput, StackbuildError, Unreachable
 from builder.kinds.oci import documents
-from builder.net import Client
+from builder.net import Answer, Client
 from builder.platforms import NATIVE
 from builder.store import Store
 from builder.transports.docker_config import Credentials, find
-from builder.transports.registry import Registry
+from builder.transports.registry import Registry, _Tokens
 from tests.fake_image import Image, file, tagged
 from tests.fake_registry import FakeRegistry, reply
 from tests.tools import absent
@@ -147,6 +147,31 @@ def test_an_identity_token_goes_to_no_plain_realm(registry: FakeRegistry, tmp_pa
     with pytest.raises(StackbuildError, match="in clear") as caught:
         opened(registry, **environ).head("1.0")
     assert "secret" not in str(caught.value)
+
+
+def test_a_realm_below_the_registry_itself(registry: FakeRegistry, tmp_path: Path) -> None:
+    """Its refusal is no challenge of the registry's: an end, where asking for a token to ask for one has none."""
+    registry.login, registry.bearer = LOGIN, True
+    registry.realm = f"http://{registry.host}/v2/team/base/token"
+    with pytest.raises(StackbuildError, match="gives no token"):
+        opened(registry, **docker_config(tmp_path, registry)).head("1.0")
+
+
+def test_a_registry_without_tls_gets_no_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anybody on the way may say where tokens are, over https too."""
+    auth = Credentials(user="u", password="secret").basic().removeprefix("Basic ")
+    environ = written(tmp_path, {"auths": {"registry.example.com": {"auth": auth}}})
+    client = Client(environ={})
+    seen: list[tuple[str, dict[str, str]]] = []
+
+    def exchange(method: str, url: str, *, headers: dict[str, str], **_: object) -> Answer:
+        seen.append((url, headers))
+        return Answer(url=url, status=200, headers={}, body=b'{"token": "t"}')
+
+    monkeypatch.setattr(client, "exchange", exchange)
+    tokens = _Tokens(client, "registry.example.com", environ, plain=True)
+    tokens.refused('Bearer realm="https://elsewhere.example.com/t",service="x"', "")
+    assert [headers for _, headers in seen] == [{}]
 
 
 def test_a_mount_asks_for_both_repositories(registry: FakeRegistry, tmp_path: Path) -> None:

@@ -184,6 +184,23 @@ def test_an_upload_is_not_sent_just_anywhere(registry: FakeUploads, upload: Uplo
         send(upload, tmp_path, SMALL)
 
 
+def test_an_upload_follows_no_redirect(registry: FakeUploads, upload: Upload, tmp_path: Path) -> None:
+    registry.breaks("PATCH", "/uploads/", status(307, Location="http://127.0.0.1:1/x"))  # type: ignore[arg-type]
+    with pytest.raises(StackbuildError, match="refuses") as caught:
+        send(upload, tmp_path, LARGE)
+    assert caught.value.got == "HTTP 307"
+
+
+def test_a_registry_that_forgets_half_again_and_again(registry: FakeUploads, upload: Upload, tmp_path: Path) -> None:
+    """Replicas that know different parts of an upload: an end, not a loop."""
+    where = "/v2/family/lab/blobs/uploads/session-1"
+    for end in ("1048575", "2097151") * 200:
+        told = status(202, Location=where, Range=f"0-{end}")
+        registry.breaks("PATCH", "/uploads/", told)  # type: ignore[arg-type]
+    with pytest.raises(Unreachable, match="takes nothing more"):
+        send(upload, tmp_path, LARGE)
+
+
 def test_mounted_without_a_byte(registry: FakeUploads, upload: Upload, tmp_path: Path) -> None:
     digest = send(upload, tmp_path, LARGE)
     sent = registry.received

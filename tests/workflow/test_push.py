@@ -16,7 +16,7 @@ from builder.locks import Locks
 from builder.manifest.model import Target
 from builder.manifest.read import loads
 from builder.store import Store
-from builder.workflow import build, lock, push, releases, shipment
+from builder.workflow import build, lock, push, releases, save, shipment
 from builder.workflow.build import _Silent
 from builder.workflow.lock import Wish
 from builder.workflow.project import Project
@@ -254,6 +254,54 @@ def test_another_repository_mounts_what_was_pushed_before(site: Site, registry: 
     assert registry.received - before == traffic.sent == 0
 
 
+def test_a_repository_that_may_not_be_read_is_no_home(site: Site, registry: FakeUploads) -> None:
+    """What was pushed to before, and is closed now: its blobs are uploaded instead of mounted."""
+
+    def closed(request: Request) -> bool:
+        request.body()
+        request.reply(403)
+        return True
+
+    site.build()
+    site.push("full")
+    registry.breaks("HEAD", "/v2/notebooks/", closed, times=1000)
+    _, traffic = site.push("full", repository=f"{registry.host}/elsewhere/{{image}}")
+    assert (traffic.mounted, traffic.uploaded) == (0, 6)
+
+
+def test_variants_need_a_name_each(site: Site, registry: FakeUploads) -> None:
+    path = site.folder / "stacks.toml"
+    path.write_text(
+        path.read_text().replace('overlays = ["lab"]', 'overlays = ["lab"]\nvariants = ["cpu", "cuda"]')
+        + "[variants.cuda]\n"
+    )
+    site.build()
+    with pytest.raises(StackbuildError, match="several images, one place"):
+        site.push("lab", repository=f"{registry.host}/x/lab")
+    assert registry.seen == []
+
+
+def test_a_wrong_tag_is_told_before_anything_is_sent(site: Site, registry: FakeUploads) -> None:
+    site.build()
+    with pytest.raises(StackbuildError, match="not a tag"):
+        site.push(templates=["a b"])
+    assert registry.seen == []
+
+
+def test_equal_targets_keep_their_names(site: Site) -> None:
+    """A variant that differs in nothing has the digest of the plain one, and a name of its own."""
+    path = site.folder / "stacks.toml"
+    path.write_text(
+        path.read_text().replace('overlays = ["lab"]', 'overlays = ["lab"]\nvariants = ["cpu", "cuda"]')
+        + "[variants.cuda]\n"
+    )
+    site.build()
+    project = site.project()
+    targets = [one for one in project.manifest.targets() if one.image == "lab" and one.platform == "linux/amd64"]
+    names, _ = save.archive(project, build.plan(project, targets), targets, "oci", ["1"])
+    assert [name.rpartition("/")[2] for name in names] == ["lab:1", "lab-cuda:1"]
+
+
 # Releases ------------------------------------------------------------------------------------------------------
 
 
@@ -288,7 +336,7 @@ def test_back_and_back_again(site: Site, registry: FakeUploads) -> None:
         (moved,) = releases.rollback(site.project(), names(site), "2026.11")
         assert (moved.before, moved.digest) == (digests[before], digests[after])
         assert Digest.of(registry.manifests["notebooks/full", "2026.11"]) == digests[after]
-    with pytest.raises(StackbuildError, match="nothing was pushed before"):
+    with pytest.raises(StackbuildError, match="named nothing else before"):
         releases.rollback(site.project(), names(site), "2026.11")
     assert registry.blobs == blobs
 
@@ -322,7 +370,7 @@ def test_all_images_or_none(site: Site, registry: FakeUploads) -> None:
 def test_what_somebody_else_pushed_is_not_guessed_at(site: Site, registry: FakeUploads) -> None:
     three(site)
     (site.store.path / "pushed.jsonl").unlink()
-    with pytest.raises(StackbuildError, match="not pushed from this store"):
+    with pytest.raises(StackbuildError, match="not named from this store"):
         releases.rollback(site.project(), names(site), "2026.11")
 
 

@@ -17,7 +17,7 @@ from builder.store import Store
 from builder.workflow import build, caching
 from builder.workflow.build import _Silent
 from tests.fake_uploads import FakeUploads, Request, uploads
-from tests.workflow.test_push import Site
+from tests.image_family import Site
 
 TRUSTED = '[cache]\nplace = "oci://HOST/team/cache"\ntrusted = true\n'
 

@@ -26,4 +26,4 @@ def command(folder: Path, wanted: tuple[str, ...], repository: str | None, as_js
         print(json.dumps([asdict(one) for one in found], indent=2))
         return
     for one in found:
-        print(f"{one.time}  {one.name}@{one.digest}  {' '.join(one.tags)}")
+        print(f"{one.time}  {one.name}@{one.digest}  {' '.join(one.tags)}{' (rolled back)' if one.back else ''}")

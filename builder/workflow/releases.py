@@ -34,6 +34,7 @@ class Release:
         name: with its registry, without a tag.
         digest: of its index, or of its only manifest.
         tags: those that it got then.
+        back: whether they went back to it: what they named since is no place to go back to any more.
     """
 
     time: str
@@ -42,6 +43,7 @@ class Release:
     digest: Digest
     tags: tuple[str, ...]
     platforms: Mapping[str, Digest]
+    back: bool = False
 
 
 def record(store: Store, releases: Sequence[Release]) -> None:
@@ -102,7 +104,7 @@ def promote(project: Project, names: Sequence[str], source: str, tags: Sequence[
             if before != found[name].digest:
                 upload.manifest(tag, found[name].media_type, found[name].body)
                 moved.append(Moved(name=name, tag=tag, before=before, digest=found[name].digest))
-    record(project.store, [_promoted(project, one) for one in moved])
+    record(project.store, [_told(project, one) for one in moved])
     return tuple(moved)
 
 
@@ -118,31 +120,43 @@ def rollback(project: Project, names: Sequence[str], tag: str) -> tuple[Moved, .
         current = upload.registry.head(tag)
         if current is None:
             raise StackbuildError(f"no such tag: {name}:{tag}")
-        history = [one.digest for one in recorded(project, [name]) if tag in one.tags]
-        wanted[name] = (current, upload.registry.document(_before(history, f"{name}:{tag}", current)))
+        before = _before(_history(recorded(project, [name]), tag), f"{name}:{tag}", current)
+        wanted[name] = (current, upload.registry.document(before))
     moved = []
     for name, (current, document) in wanted.items():
         uploads[name].manifest(tag, document.media_type, document.body)
         moved.append(Moved(name=name, tag=tag, before=current, digest=document.digest))
+    record(project.store, [_told(project, one, back=True) for one in moved])
     return tuple(moved)
 
 
+def _history(releases: Sequence[Release], tag: str) -> list[Digest]:
+    """What a tag named, oldest first, each once after the other; what it was taken back from is left out."""
+    found: list[Digest] = []
+    for one in releases:
+        if tag in one.tags:
+            while one.back and found and found[-1] != one.digest:
+                found.pop()
+            if found[-1:] != [one.digest]:
+                found.append(one.digest)
+    return found
+
+
 def _before(digests: Sequence[Digest], name: str, current: Digest) -> Digest:
-    """The last digest before the newest place of the current one."""
+    """The digest before the newest place of the current one."""
     if current not in digests:
         raise StackbuildError(
             f"what {name} names now was not named from this store: {current}",
             next_step="stackbuild promote DIGEST TAG, with the digest that it should be",
         )
     last = len(digests) - 1 - digests[::-1].index(current)
-    for digest in reversed(digests[:last]):
-        if digest != current:
-            return digest
-    raise StackbuildError(f"{name} named nothing else before", got=current, next_step="stackbuild releases")
+    if last == 0:
+        raise StackbuildError(f"{name} named nothing else before", got=current, next_step="stackbuild releases")
+    return digests[last - 1]
 
 
-def _promoted(project: Project, moved: Moved) -> Release:
-    """A tag that was given later, as a release of its own."""
+def _told(project: Project, moved: Moved, *, back: bool = False) -> Release:
+    """A tag that moved later, as a release of its own."""
     known = next((one for one in recorded(project, [moved.name]) if one.digest == moved.digest), None)
     return Release(
         time=now(),
@@ -151,6 +165,7 @@ def _promoted(project: Project, moved: Moved) -> Release:
         digest=moved.digest,
         tags=(moved.tag,),
         platforms=known.platforms if known else {},
+        back=back,
     )
 
 
@@ -175,6 +190,7 @@ def _lines(store: Store) -> Iterator[Release]:
                 digest=Digest.parse(row["digest"]),
                 tags=tuple(row["tags"]),
                 platforms={platform: Digest.parse(one) for platform, one in row["platforms"].items()},
+                back=bool(row.get("back")),
             )
         except (ValueError, KeyError, TypeError, AttributeError, StackbuildError):
             raise StackbuildError(
@@ -192,8 +208,9 @@ def _row(one: Release) -> dict[str, object]:
         "digest": one.digest,
         "tags": list(one.tags),
         "platforms": dict(one.platforms),
+        "back": one.back,
     }
 
 
 def _same(one: Release | None, other: Release) -> bool:
-    return one is not None and (one.digest, one.tags) == (other.digest, other.tags)
+    return one is not None and (one.digest, one.tags, one.back) == (other.digest, other.tags, other.back)

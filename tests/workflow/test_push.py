@@ -6,84 +6,17 @@ import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from builder.digest import Digest
 from builder.errors import StackbuildError
-from builder.locks import Locks
 from builder.manifest.model import Target
-from builder.manifest.read import loads
-from builder.store import Store
-from builder.workflow import build, lock, push, releases, save, shipment
-from builder.workflow.build import _Silent
-from builder.workflow.lock import Wish
-from builder.workflow.project import Project
+from builder.workflow import build, releases, save, shipment
 from builder.workflow.push import Traffic
-from builder.workflow.releases import Release
 from builder.workflow.tags import Tags
-from tests.fake_image import Image, file, tagged
 from tests.fake_uploads import FakeUploads, Request, uploads
-
-MANIFEST = """
-[project]
-name = "family"
-platforms = ["linux/amd64", "linux/arm64"]
-repository = "HOST/notebooks/{image}"
-version = "2026.11"
-tags = ["{version}", "{key}"]
-
-[images.root]
-from = "oci:../layout:1.0"
-
-[images.lab]
-from = "root"
-overlays = ["lab"]
-
-[images.full]
-from = "lab"
-overlays = ["full"]
-"""
-
-
-class Site:
-    """A family of two platforms on a local image, locked and built."""
-
-    def __init__(self, folder: Path, host: str) -> None:
-        self.folder = folder / "project"
-        self.store = Store.open(folder / "store")
-        for name in ("lab", "full"):
-            path = self.folder / "overlays" / name / "opt" / name
-            path.parent.mkdir(parents=True)
-            path.write_text(name)
-        both = [Image([[file("etc/a", platform)]], platform=platform) for platform in ("linux/amd64", "linux/arm64")]
-        tagged(folder / "layout", "1.0", *both)
-        (self.folder / "stacks.toml").write_text(MANIFEST.replace("HOST", host))
-
-    def project(self) -> Project:
-        path = self.folder / "stacks.toml"
-        manifest = loads(path.read_text(), path)
-        return Project(manifest=manifest, locks=Locks(self.folder / "locks"), store=self.store)
-
-    def build(self, *texts: str) -> None:
-        project = self.project()
-        everything = tuple(project.manifest.targets())
-        lock.lock(project, everything, Wish(), lambda _: None)
-        wanted = [target for target in everything if not texts or any(target.matches(text) for text in texts)]
-        planned = build.plan(project, wanted)
-        build.build(project, wanted, jobs=2, watcher=_Silent(), planned=planned)
-
-    def push(self, *texts: str, **options: Any) -> tuple[tuple[Release, ...], Traffic]:
-        project = self.project()
-        everything = tuple(project.manifest.targets())
-        wanted = [target for target in everything if not texts or any(target.matches(text) for text in texts)]
-        planned = build.plan(project, wanted)
-        chosen, _ = shipment.ready(project, planned, wanted)
-        return push.push(project, planned, chosen, **options)
-
-    def overlay(self, name: str, text: str) -> None:
-        (self.folder / "overlays" / name / "opt" / name).write_text(text)
+from tests.image_family import Site
 
 
 @pytest.fixture
@@ -339,6 +272,25 @@ def test_back_and_back_again(site: Site, registry: FakeUploads) -> None:
     with pytest.raises(StackbuildError, match="named nothing else before"):
         releases.rollback(site.project(), names(site), "2026.11")
     assert registry.blobs == blobs
+
+
+def test_what_a_tag_was_taken_back_from_is_no_place_to_go_back_to(site: Site, registry: FakeUploads) -> None:
+    first, _, _ = three(site)
+    for _ in range(2):
+        releases.rollback(site.project(), names(site), "2026.11")
+    site.overlay("full", "four")
+    site.build("full")
+    (pushed,), _ = site.push("full")
+    (moved,) = releases.rollback(site.project(), names(site), "2026.11")
+    assert (moved.before, moved.digest) == (pushed.digest, first)
+
+
+def test_a_tag_goes_back_to_what_it_named_and_not_to_what_was_pushed(site: Site, registry: FakeUploads) -> None:
+    one, _, three_ = three(site)
+    for digest in (one, three_):
+        releases.promote(site.project(), names(site), digest, ["stable"])
+    (moved,) = releases.rollback(site.project(), names(site), "stable")
+    assert moved.digest == one
 
 
 def test_a_tag_for_what_another_names(site: Site, registry: FakeUploads) -> None:

@@ -23,7 +23,7 @@ from builder.sandbox import ENVIRONMENT, Command, Root, run
 from builder.store import Store
 from builder.tree import NEWEST, Member
 
-VERSION = 1
+VERSION = 2
 _PROGRAM = Path(__file__).with_name("compile_program.py")
 
 

@@ -248,7 +248,7 @@ class _Destination(WheelDestination):
                 content, mode = Bytes(fixed.read()), PROGRAM_MODE
         full = f"{folder}/{relative}"
         self._add(Entry(full, "file", mode, content=content, owner=self.name))
-        if scheme in {"purelib", "platlib"} and full.endswith(".py") and isinstance(content, Member):
+        if scheme in {"purelib", "platlib"} and has_bytecode(relative) and isinstance(content, Member):
             self.sources.append((full, content))
             if (compiled := self.bytecode.get(full)) is not None:
                 cached = cache_path(full, self.environment.python)
@@ -287,6 +287,16 @@ class _Destination(WheelDestination):
         if entry.path in self.entries:
             raise HostileInput(f"a wheel lays one path twice: {entry.path}", where=self.filename)
         self.entries[entry.path] = entry
+
+
+def has_bytecode(path: str) -> bool:
+    """Whether a module, by its path below site-packages, is compiled ahead.
+
+    A package's own tests are not: of a scientific image they are two fifths of what there is to compile, and nothing
+    imports them but a run of those tests, which Python then compiles as it goes.
+    """
+    *folders, name = path.split("/")
+    return name.endswith(".py") and "tests" not in folders[1:]
 
 
 def cache_path(source: str, python: str) -> str:

@@ -53,6 +53,15 @@ def test_every_source_that_compiles(python: Python, store: Store, tmp_path: Path
     assert {member.method for member in found.values()} == {0}
 
 
+def test_a_packages_own_tests_have_none(python: Python, store: Store, tmp_path: Path) -> None:
+    """But a package that is called so, or a module, has."""
+    names = ("fake/__init__.py", "fake/tests/test_a.py", "fake/a/tests/b/c.py", "fake/tests.py", "tests/__init__.py")
+    source = put(store, wheel(tmp_path / "w", dict.fromkeys(names, b"x = 1\n")))
+    found = bytecode.members(store, compiled(store, source, python))
+    site = f"opt/venv/lib/python{python.short}/site-packages"
+    assert set(found) == {f"{site}/{name}" for name in ("fake/__init__.py", "fake/tests.py", "tests/__init__.py")}
+
+
 def test_equal_with_any_number_of_jobs(python: Python, store: Store, tmp_path: Path) -> None:
     path = wheel(tmp_path / "w", FILES)
     other = Store.open(tmp_path / "other")

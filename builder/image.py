@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from builder import conflicts
+from builder import about, conflicts
 from builder.action import Action, Result, Workshop
 from builder.digest import Json, canonical
 from builder.errors import StackbuildError
@@ -19,7 +19,7 @@ from builder.manifest.model import Image, Manifest, Target
 from builder.store import Store
 from builder.tree import NEWEST
 
-VERSION = 1
+VERSION = 2
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
@@ -34,15 +34,24 @@ class Defaults:
     Attributes:
         config: its `config` object; ours goes over it.
         history: its entries, one for each of its layers but for those marked `empty_layer`.
+        annotations: `base.name` and `base.digest`, as `about.standard` takes them.
     """
 
     config: Mapping[str, Json]
     history: tuple[Mapping[str, Json], ...]
+    annotations: Mapping[str, str]
 
 
 def plan(manifest: Manifest, target: Target, actions: Sequence[Action], defaults: Defaults | None = None) -> Action:
     """The image of one target from the actions of it and its ancestors, lowest layer first."""
-    options: dict[str, Json] = {"config": _config(manifest, target, defaults), "created": _CREATED}
+    labels = about.standard(manifest, target, defaults.annotations if defaults else {})
+    for one in manifest.family(target):
+        labels.update(one.labels)
+    options: dict[str, Json] = {
+        "config": _config(manifest, target, labels, defaults),
+        "created": _CREATED,
+        "annotations": {name: value for name, value in labels.items() if name.startswith(about.PREFIX)},
+    }
     if defaults is not None:
         options["history"] = defaults.history
     needs = {f"{number:03}": action for number, action in enumerate(a for a in actions if a.layers)}
@@ -57,18 +66,14 @@ def plan(manifest: Manifest, target: Target, actions: Sequence[Action], defaults
     )
 
 
-def _config(manifest: Manifest, target: Target, defaults: Defaults | None) -> Json:
+def _config(manifest: Manifest, target: Target, labels: Mapping[str, str], defaults: Defaults | None) -> Json:
     """The `config` object: what the nearest image of the chain says, or what follows from the layout."""
     chain = manifest.family(target)
 
     def nearest(pick: str) -> Any:
         return next((found for one in reversed(chain) if (found := getattr(one, pick)) is not None), None)
 
-    labels: dict[str, str] = {}
-    ports: set[int] = set()
-    for one in chain:
-        labels.update(one.labels)
-        ports.update(one.expose)
+    ports = {port for one in chain for port in one.expose}
     layout = manifest.layout(target)
     env = image_env(manifest, target)
     config: dict[str, Json] = {
@@ -121,7 +126,8 @@ def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -
     """Write config and manifest.
 
     Returns:
-        `{"manifest": {"mediaType", "digest", "size", "platform"}, "config": digest, "layers": […], "diff_ids": […]}`.
+        `{"manifest": {"mediaType", "digest", "size", "platform"}, "config": digest, "layers": […]}`, and its
+        `annotations`, if there are any.
 
     Raises:
         StackbuildError: two packages bring one path with different bytes, or there are too many layers.
@@ -145,6 +151,7 @@ def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -
         }
     )
     config_digest = workshop.store.put_blob(config)
+    said = {"annotations": options["annotations"]} if options.get("annotations") else {}
     manifest = canonical(
         {
             "schemaVersion": 2,
@@ -153,11 +160,12 @@ def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -
             "layers": [
                 {"mediaType": layer["media_type"], "digest": layer["digest"], "size": layer["size"]} for layer in layers
             ],
+            **said,
         }
     )
     digest = workshop.store.put_blob(manifest)
     descriptor = {"mediaType": MANIFEST_TYPE, "digest": digest, "size": len(manifest), "platform": platform}
-    return {"manifest": descriptor, "config": config_digest, "layers": layers}
+    return {"manifest": descriptor, "config": config_digest, "layers": layers, **said}
 
 
 def _history(options: Mapping[str, Any], layers: Sequence[Mapping[str, Any]]) -> list[Json]:
@@ -170,8 +178,13 @@ def _history(options: Mapping[str, Any], layers: Sequence[Mapping[str, Any]]) ->
     return found
 
 
-def write_index(store: Store, descriptors: Sequence[Mapping[str, Any]]) -> dict[str, Json]:
-    """An index over images of several platforms, sorted by platform; its descriptor."""
+def write_index(store: Store, descriptors: Sequence[Mapping[str, Any]], said: Mapping[str, str]) -> dict[str, Json]:
+    """An index over images of several platforms, sorted by platform; its descriptor.
+
+    Args:
+        said: its annotations.
+    """
     ordered = sorted(descriptors, key=lambda one: (one["platform"]["os"], one["platform"]["architecture"]))
-    index = canonical({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": ordered})
+    words = {"annotations": dict(said)} if said else {}
+    index = canonical({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": ordered, **words})
     return {"mediaType": INDEX_TYPE, "digest": store.put_blob(index), "size": len(index)}

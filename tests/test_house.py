@@ -38,7 +38,7 @@ ORDER: Final = """
     unpacked plan ahead transports
     parts conflicts impure signing cache kinds.*
     manifest
-    locks fetching
+    locks fetching about
     site locking image runtime together
     kinds
     planner

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -96,7 +97,19 @@ def test_too_many_layers(store: Store) -> None:
 
 def test_index_is_sorted_by_platform(store: Store) -> None:
     one, two = ({"digest": name, "platform": {"os": "linux", "architecture": name}} for name in ("arm64", "amd64"))
-    made = image.write_index(store, [one, two])
-    assert made == image.write_index(store, [two, one])
+    made = image.write_index(store, [one, two], {"org.opencontainers.image.title": "x"})
+    assert made == image.write_index(store, [two, one], {"org.opencontainers.image.title": "x"})
     index = json.loads(store.checked(store.blob(Digest(str(made["digest"])))).read_bytes())
     assert [found["digest"] for found in index["manifests"]] == ["amd64", "arm64"]
+    assert index["annotations"] == {"org.opencontainers.image.title": "x"}
+
+
+def test_what_it_says_about_itself_is_in_config_and_manifest(store: Store) -> None:
+    said = {"org.opencontainers.image.title": "lab"}
+    wanted = action(**{"000": "apt"})
+    options: Json = {"config": {"Labels": said}, "created": "2026-01-01T00:00:00Z", "annotations": said}
+    wanted = replace(wanted, options=options)
+    found = perform(store, wanted, {"000": layer(store, file("a", "one"))})
+    manifest = json.loads(store.blob(Digest(found["manifest"]["digest"])).read_bytes())
+    assert manifest["annotations"] == found["annotations"] == said
+    assert json.loads(store.blob(Digest(found["config"])).read_bytes())["config"]["Labels"] == said

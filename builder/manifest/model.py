@@ -67,6 +67,10 @@ class Project:
     exclude_newer: datetime | None = None
     exempt: frozenset[str] = frozenset()
     resolver: str = "uv"
+    source: str = ""
+    documentation: str = ""
+    vendor: str = ""
+    licenses: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +172,7 @@ class Image:
             Each kind reads its own.
         on: by selector (`cuda`, `@linux/arm64`, `cuda@linux/arm64`), what it has besides: keys of kinds, `env`,
             `labels` and, for a root, `from`.
+        description: one sentence for people who choose among images.
         publish: what the image is called where it is pushed to; `{image}` and `{variant}`, which is `-cuda` or
             nothing, are replaced.
         same_as: the image that this one took its other keys from, or "".
@@ -192,6 +197,7 @@ class Image:
     platforms: tuple[str, ...] | None = None
     check: tuple[str, ...] = ()
     on: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    description: str = ""
     publish: str = "{image}{variant}"
     same_as: str = ""
     line: int = 0
@@ -277,10 +283,13 @@ class Manifest:
         Args:
             repository: instead of the project's.
         """
+        return (repository or self.project.repository).replace("{image}", self.title(target))
+
+    def title(self, target: Target) -> str:
+        """What the target's image is called, wherever it is."""
         image = self.images[target.image]
         variant = "" if target.variant == PLAIN else f"-{target.variant}"
-        name = image.publish.replace("{image}", image.name).replace("{variant}", variant)
-        return (repository or self.project.repository).replace("{image}", name)
+        return image.publish.replace("{image}", image.name).replace("{variant}", variant)
 
     def targets(self) -> Iterator[Target]:
         """Every target, parents first, then by variant and platform."""

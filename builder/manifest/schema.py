@@ -15,6 +15,14 @@ from builder.manifest.shape import Schema
 
 _CONTRACT: Final[Schema] = {**NAME, "title": "the name of a contract", "examples": ["kubeflow"]}
 
+_PAGE: Final[Schema] = {
+    "type": "string",
+    "title": "an http or https URL without user and password",
+    # Images are public, so no credential may come in here.
+    "pattern": r"^https?://[A-Za-z0-9.:\[\]-]+(/[!-~]*)?$",
+    "examples": ["https://git.example.com/notebooks"],
+}
+
 _PROJECT: Final = table(
     "What holds for every image.",
     {
@@ -76,6 +84,15 @@ _PROJECT: Final = table(
             "description": "Who resolves pip's requests; pip-tools can do so for the running Python only.",
             "enum": ["uv", "pip-tools"],
             "default": "uv",
+        },
+        "source": {**_PAGE, "description": "Where the images' source is, for bots and people who read images."},
+        "documentation": {**_PAGE, "description": "Where to read about the images."},
+        "vendor": {**TEXT, "description": "Who distributes the images.", "title": "a name"},
+        "licenses": {
+            **TEXT,
+            "description": "What the images are licensed under.",
+            "title": "an SPDX license expression",
+            "examples": ["BSD-3-Clause AND GPL-2.0-or-later"],
         },
     },
     "name",
@@ -268,6 +285,7 @@ def _image() -> Schema:
                 "description": "Where apt packages come from, for it and its children, if the root is a registry's.",
                 "x-names": "archives",
             },
+            "description": {**TEXT, "description": "One sentence for people who choose among images."},
             "publish": {
                 "type": "string",
                 "description": "What it is called in the project's repository; {variant} is nothing for the plain "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from builder import image, impure
+from builder import about, image, impure
 from builder.action import Action
 from builder.digest import Digest
 from builder.errors import StackbuildError
@@ -173,13 +173,15 @@ def _tag(project: Project, planned: Mapping[Target, Planned], targets: Sequence[
             families.setdefault(family_tag(target), {})[target] = one.image.plan_key
     store = project.store
     for target in targets:
-        built = []
+        built, said = [], []
         for sibling, key in families[family_tag(target)].items():
             action = store.action(key)
             if action is None:
                 continue
             descriptor = action["result"]["manifest"]
             built.append(descriptor)
+            said.append(action["result"].get("annotations", {}))
             if sibling == target:
                 store.tag(tag_of(target), descriptor)
-        store.tag(family_tag(target), built[0] if len(built) == 1 else image.write_index(store, built))
+        index = built[0] if len(built) == 1 else image.write_index(store, built, about.common(said))
+        store.tag(family_tag(target), index)

@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Lock as Mutex
 
-from builder import image
+from builder import about, image
 from builder.digest import Digest
 from builder.errors import StackbuildError
 from builder.kinds.oci.reference import parse
@@ -208,7 +208,8 @@ class _Push:
         digest = images[0].digest
         if len(images) > 1:
             store, upload = self._project.store, self._upload(name)
-            digest = Digest(str(image.write_index(store, [one.descriptor for one in images])["digest"]))
+            said = about.common(one.annotations for one in images)
+            digest = Digest(str(image.write_index(store, [one.descriptor for one in images], said)["digest"]))
             if upload.registry.head(digest) is None:
                 upload.manifest(digest, image.INDEX_TYPE, store.blob(digest).read_bytes())
         platforms = {one.target.platform: one.digest for one in images}

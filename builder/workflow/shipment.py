@@ -23,6 +23,7 @@ class Shipment:
         name: what it is called elsewhere, without a tag: `registry.example.com/notebooks/jupyter`.
         descriptor: of its manifest, with its platform.
         layers: as the result of the image's action has them, lowest first.
+        annotations: of its manifest.
     """
 
     target: Target
@@ -30,6 +31,7 @@ class Shipment:
     descriptor: Mapping[str, Any]
     config: Digest
     layers: Sequence[Mapping[str, Any]]
+    annotations: Mapping[str, str]
 
     @property
     def digest(self) -> Digest:
@@ -73,7 +75,8 @@ def shipments(
     for target in targets:
         result = build.result(project, planned, target)
         name = project.manifest.published(target, repository)
-        found.append(Shipment(target, name, result["manifest"], Digest(result["config"]), result["layers"]))
+        said = result.get("annotations", {})
+        found.append(Shipment(target, name, result["manifest"], Digest(result["config"]), result["layers"], said))
     return found
 
 

@@ -99,7 +99,8 @@ def defaults(site: Site) -> Defaults | None:
     history = lock.history
     if sum(not row.get("empty_layer") for row in history) != len(lock.layers):
         history = tuple({"created_by": f"{lock.name}, layer {number}"} for number in range(1, len(lock.layers) + 1))
-    return Defaults(config=lock.defaults, history=history)
+    base = {"base.name": lock.name, "base.digest": str(lock.index)} if lock.host else {}
+    return Defaults(config=lock.defaults, history=history, annotations=base)
 
 
 def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -> Result:

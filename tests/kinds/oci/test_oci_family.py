@@ -11,6 +11,7 @@ import pytest
 
 from builder.digest import Digest
 from builder.errors import StackbuildError
+from builder.kinds.oci.lockfile import BaseLock
 from builder.locks import Locks
 from builder.manifest.model import Target
 from builder.manifest.read import loads
@@ -86,6 +87,14 @@ def config(project: Project, result: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def about(project: Project) -> dict[str, str]:
+    """What is said of the child beside its own labels."""
+    lock = project.locks.read(project.manifest.lineage(CHILD)[0], "oci")
+    assert isinstance(lock, BaseLock)
+    said = {"title": "child", "base.name": lock.name, "base.digest": str(lock.index)}
+    return {f"org.opencontainers.image.{name}": value for name, value in said.items()}
+
+
 def test_a_child_is_built_without_a_layer_of_its_base(site: Site, registry: FakeRegistry) -> None:
     site.lock()
     registry.seen.clear()
@@ -100,7 +109,7 @@ def test_a_child_is_built_without_a_layer_of_its_base(site: Site, registry: Fake
         "Env": ["CONDA_DIR=/opt/conda", "MINE=1", "PATH=/opt/conda/bin:/usr/bin"],
         "ExposedPorts": {"8888/tcp": {}},
         "Healthcheck": {"Interval": 5, "Test": ["CMD", "true"]},
-        "Labels": {"maintainer": "somebody", "more": "yes"},
+        "Labels": {"maintainer": "somebody", "more": "yes", **about(project)},
         "User": "user",
         "WorkingDir": "/home/user",
     }

@@ -126,8 +126,7 @@ def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -
     """Write config and manifest.
 
     Returns:
-        `{"manifest": {"mediaType", "digest", "size", "platform"}, "config": digest, "layers": […]}`, and its
-        `annotations`, if there are any.
+        `{"manifest": {"mediaType", "digest", "size", "platform"}, "config": digest, "layers": […]}`.
 
     Raises:
         StackbuildError: two packages bring one path with different bytes, or there are too many layers.
@@ -151,7 +150,8 @@ def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -
         }
     )
     config_digest = workshop.store.put_blob(config)
-    said = {"annotations": options["annotations"]} if options.get("annotations") else {}
+    words = says(action)
+    said = {"annotations": words} if words else {}
     manifest = canonical(
         {
             "schemaVersion": 2,
@@ -165,7 +165,13 @@ def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -
     )
     digest = workshop.store.put_blob(manifest)
     descriptor = {"mediaType": MANIFEST_TYPE, "digest": digest, "size": len(manifest), "platform": platform}
-    return {"manifest": descriptor, "config": config_digest, "layers": layers, **said}
+    return {"manifest": descriptor, "config": config_digest, "layers": layers}
+
+
+def says(action: Action) -> Mapping[str, str]:
+    """What the manifest of a planned image says about it."""
+    options = cast(dict[str, Any], action.options)
+    return cast(Mapping[str, str], options.get("annotations", {}))
 
 
 def _history(options: Mapping[str, Any], layers: Sequence[Mapping[str, Any]]) -> list[Json]:

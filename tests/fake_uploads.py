@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -70,6 +71,7 @@ class FakeUploads:
         sessions: id → (repository, what came so far).
         faults: (method, part of the path, fault), each used once.
         received: bytes of blobs that came over the wire.
+        mounts, referrers: whether it mounts blobs, and lists what is attached to an image.
     """
 
     def __init__(self) -> None:
@@ -80,6 +82,7 @@ class FakeUploads:
         self.seen: list[tuple[str, str]] = []
         self.received = 0
         self.mounts = True
+        self.referrers = False
         self.mutex = threading.Lock()
         self._count = 0
         handler = type("Handler", (Request,), {"registry": self})
@@ -102,6 +105,8 @@ class FakeUploads:
         repository, _, rest = request.route.removeprefix("/v2/").partition("/blobs/")
         if rest.startswith("uploads/"):
             self._upload(request, repository, rest.removeprefix("uploads/"))
+        elif "/referrers/" in request.route:
+            self._referrers(request, *request.route.removeprefix("/v2/").split("/referrers/"))
         elif rest:
             found = self.blobs.get((repository, rest))
             request.reply(200 if found is not None else 404, {"Docker-Content-Digest": rest}, found or b"")
@@ -168,11 +173,30 @@ class FakeUploads:
             body = request.body()
             digest = "sha256:" + hashlib.sha256(body).hexdigest()
             self.manifests[repository, digest] = self.manifests[repository, name] = body
-            request.reply(201, {"Docker-Content-Digest": digest})
+            subject = json.loads(body).get("subject", {}).get("digest", "")
+            noted = {"OCI-Subject": subject} if subject and self.referrers else {}
+            request.reply(201, {"Docker-Content-Digest": digest, **noted})
             return
         found = self.manifests.get((repository, name))
         digest = "sha256:" + hashlib.sha256(found or b"").hexdigest()
-        request.reply(404 if found is None else 200, {"Docker-Content-Digest": digest}, found or b"")
+        headers = {"Docker-Content-Digest": digest, "Content-Type": json.loads(found or b"{}").get("mediaType", "")}
+        request.reply(404 if found is None else 200, headers, found or b"")
+
+    def _referrers(self, request: Request, repository: str, subject: str) -> None:
+        """The referrers API of distribution-spec v1.1, of a registry that has it."""
+        rows = []
+        for (where, name), body in self.manifests.items():
+            document = json.loads(body)
+            if (
+                where == repository
+                and name.startswith("sha256:")
+                and document.get("subject", {}).get("digest") == subject
+            ):
+                told = {key: document[key] for key in ("mediaType", "artifactType", "annotations")}
+                rows.append({**told, "digest": name, "size": len(body)})
+        media_type = "application/vnd.oci.image.index.v1+json"
+        index = json.dumps({"schemaVersion": 2, "mediaType": media_type, "manifests": rows})
+        request.reply(200 if self.referrers else 404, {"Content-Type": media_type}, index.encode())
 
 
 @contextmanager

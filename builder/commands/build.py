@@ -22,8 +22,14 @@ if TYPE_CHECKING:
 
 @click.command("build", help=__doc__)
 @click.argument("wanted", metavar="[TARGET]...", nargs=-1)
-@click.option("--changed", is_flag=True, help="Build what differs from the last build in the store (the default).")
+@click.option(
+    "--changed",
+    is_flag=True,
+    help="Build what differs from the last build in the store (the default); in CI, only targets that differ from the "
+    "merge base.",
+)
 @click.option("--since", metavar="REF", help="Build the targets whose plan differs from that of a git revision.")
+@click.option("--pushed", metavar="TAG", help="Build the targets that TAG does not name in the registry as planned.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option("--jobs", "-j", type=click.IntRange(1), default=os.cpu_count() or 1, show_default=True)
 @click.option("--start/--no-start", "start", default=True, help="Prove that what was built starts (the default).")
@@ -43,6 +49,7 @@ def command(
     wanted: tuple[str, ...],
     changed: bool,
     since: str | None,
+    pushed: str | None,
     dry_run: bool,
     jobs: int,
     start: bool,
@@ -52,14 +59,13 @@ def command(
 ) -> None:
     from builder.workflow.project import find_manifest, open_store
 
-    del changed  # Keys decide what is built in any case; the flag lets scripts say so.
-    if since is None and not share:
+    if since is None and pushed is None and not share:
         built = fresh.unchanged(find_manifest(folder), open_store(), wanted)
         if built is not None:
             _say(built, as_json)
             return
     from builder.commands._targets import here
-    from builder.workflow import build, since_revision, waivers
+    from builder.workflow import build, merge_base, since_revision, waivers
     from builder.workflow.project import open_project, select
 
     project = open_project(folder)
@@ -73,8 +79,14 @@ def command(
         if waiver.until is not None:
             print(f"{image}: {waiver}", file=sys.stderr)
     planned = build.plan(project, chosen)
+    if changed and since is None and pushed is None:
+        since = merge_base.merge_base(project.manifest.folder, os.environ)
     if since is not None:
         chosen = since_revision.changed(project, planned, since, chosen)
+    if pushed is not None:
+        from builder.workflow import pushed as registry
+
+        chosen = registry.changed(project, planned, chosen, tag=pushed)
     if dry_run:
         _say_plan(build.stale(project, planned, chosen), as_json)
         return

@@ -36,11 +36,13 @@ def command(
     named = select(project.manifest, wanted)
     planned = build.plan(project, named)
     chosen, left = shipment.ready(project, planned, named)
-    if left:
-        names = ", ".join(map(str, left))
-        print(f"not built here, so no part of what is pushed: {names}", file=sys.stderr)
     said = (lambda _: None) if as_json else (lambda line: print(line, file=sys.stderr, flush=True))
     pushed, traffic = push.push(project, planned, chosen, repository=repository or "", templates=tags, told=said)
+    platforms = {one.name: one.platforms for one in pushed}
+    for target in left:
+        joined = target.platform in platforms[project.manifest.published(target, repository or "")]
+        how = "another machine pushed it, so it is in the index" if joined else "not built here, so no part of it"
+        print(f"{target}: {how}", file=sys.stderr)
     images = {
         one.name: {"reference": f"{one.name}@{one.digest}", "tags": one.tags, "platforms": dict(one.platforms)}
         for one in pushed

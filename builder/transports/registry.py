@@ -78,9 +78,25 @@ class Registry:
             StackbuildError: the registry has none, or refuses.
             HostileInput: it has another digest than was asked for, or than the registry claims.
         """
-        answer = self.client.exchange("GET", f"{self.base}/manifests/{name}", headers=_ACCEPT, limit=_LIMIT)
+        answer = self._got(f"{self.base}/manifests/{name}")
         if answer.status >= 400:
             raise self.refused(name, answer)
+        return self._document(name, answer)
+
+    def found(self, url: str) -> Document | None:
+        """A document of this repository, None where there is none; errors otherwise as `document`."""
+        answer = self._got(url)
+        name = url.rpartition("/")[2].partition("?")[0]
+        if answer.status == 404:
+            return None
+        if answer.status >= 400:
+            raise self.refused(name, answer)
+        return self._document("", answer)
+
+    def _got(self, url: str) -> Answer:
+        return self.client.exchange("GET", url, headers=_ACCEPT, limit=_LIMIT)
+
+    def _document(self, name: str, answer: Answer) -> Document:
         digest = Digest.of(answer.body)
         told = answer.headers.get("docker-content-digest", "")
         asked = name if name.startswith("sha256:") else ""

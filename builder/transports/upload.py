@@ -106,8 +106,8 @@ class Upload:
             except _Forgotten:
                 raise Unreachable(f"the registry forgot an upload to {self.registry.name}", where=digest) from None
 
-    def manifest(self, name: str, media_type: str, body: bytes) -> None:
-        """Write a manifest or an index, under its digest or a tag.
+    def manifest(self, name: str, media_type: str, body: bytes) -> bool:
+        """Write a manifest or an index, under its digest or a tag; whether the registry notes what it is attached to.
 
         Raises:
             Unreachable: no answer.
@@ -119,6 +119,7 @@ class Upload:
         if answer.status != 201:
             raise self.registry.refused(name, answer)
         self._judge(Digest.of(body), answer)
+        return "oci-subject" in answer.headers
 
     # One upload ----------------------------------------------------------------------------------------------
 

@@ -178,9 +178,11 @@ def _tag(project: Project, planned: Mapping[Target, Planned], targets: Sequence[
             action = store.action(key)
             if action is None:
                 continue
+            end = planned[sibling].image
+            assert end is not None
             descriptor = action["result"]["manifest"]
             built.append(descriptor)
-            said.append(action["result"].get("annotations", {}))
+            said.append(image.says(end))
             if sibling == target:
                 store.tag(tag_of(target), descriptor)
         index = built[0] if len(built) == 1 else image.write_index(store, built, about.common(said))

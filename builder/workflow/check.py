@@ -10,7 +10,7 @@ from builder import checks
 from builder.checks import Outcome, Subject
 from builder.errors import StackbuildError
 from builder.manifest.model import Target
-from builder.platforms import NATIVE
+from builder.platforms import runs
 from builder.runtime import Image
 from builder.workflow import build
 from builder.workflow.project import Project
@@ -49,8 +49,8 @@ def check(project: Project, target: Target, names: tuple[str, ...] = ()) -> Iter
 
 
 def starts(project: Project, target: Target) -> Iterator[tuple[str, Outcome]]:
-    """The first point of each contract of a target: that it starts and answers. Nothing for another platform's."""
-    if target.platform != NATIVE:
+    """The first point of each contract of a target: that it starts and answers; nothing where it cannot run here."""
+    if not runs(target.platform):
         return
     for name in contracts(project, target):
         yield next(check(project, target, (name,)))

@@ -2,7 +2,7 @@
 
     HEAD of each manifest ─→ blobs of those that are missing: HEAD, mount from where the registry has it, or upload
                                        │
-          tags ←── indexes ←── manifests by digest
+          tags ←── indexes ←── keys ←── manifests by digest
 
 A blob is one piece of work for all repositories that want it: it is uploaded to the first, the others mount it. So a
 layer crosses the wire once, whatever the number of images.
@@ -26,7 +26,7 @@ from builder.net import Client
 from builder.site import Planned
 from builder.transports.registry import Registry
 from builder.transports.upload import Upload
-from builder.workflow import releases
+from builder.workflow import join, pushed, releases
 from builder.workflow.network import environ_of, parted
 from builder.workflow.project import Project
 from builder.workflow.releases import Release
@@ -90,10 +90,31 @@ def push(
     work.know(images)
     client.each(work.bring, work.blobs(absent))
     client.each(work.manifest, absent)
-    ends = [work.index(name, [one for one in images if one.name == name], tags) for name in names]
+    client.each(work.key, images)
+    groups = [_Group(project, tags, [one for one in images if one.name == name]) for name in names]
+    client.each(work.apart, groups)
+    ends = [work.index(one) for one in groups]
     client.each(work.tag, [(one, tag) for one in ends for tag in one.tags])
+    ends = [work.again(one, end) for one, end in zip(groups, ends, strict=True)]
     releases.record(project.store, ends)
     return tuple(ends), work.traffic
+
+
+class _Group:
+    """The images of one repository: one image and variant on the platforms that are built here.
+
+    Attributes:
+        missing: the planned images of the platforms that are not.
+    """
+
+    def __init__(self, project: Project, tags: Tags, images: Sequence[Shipment]) -> None:
+        self.images = images
+        self.tags = tags
+        self.missing = join.missing(project, [one.target for one in images])
+
+    @property
+    def name(self) -> str:
+        return self.images[0].name
 
 
 class _Push:
@@ -203,32 +224,60 @@ class _Push:
         self._upload(one.name).manifest(one.digest, one.descriptor["mediaType"], body)
         self._told(f"{one.target}: pushed to {one.name}")
 
-    def index(self, name: str, images: Sequence[Shipment], tags: Tags) -> Release:
+    def key(self, one: Shipment) -> None:
+        """Attach its plan key to a manifest, by which others find it."""
+        pushed.attach(self._upload(one.name), one, pushed.key_of(self._planned, one.target))
+
+    def apart(self, group: _Group) -> None:
+        """Name each platform of an image by itself while others may be missing, so that machines find each other's."""
+        for one in group.images if group.missing else ():
+            for tag in group.tags.fixed:
+                self._name(
+                    one.name, join.platform_tag(tag, one.target.platform), one.digest, one.descriptor["mediaType"]
+                )
+
+    def index(self, group: _Group) -> Release:
         """The image of one repository over its platforms; its index lies in the store and in the registry then."""
-        digest = images[0].digest
-        if len(images) > 1:
-            store, upload = self._project.store, self._upload(name)
-            said = about.common(one.annotations for one in images)
-            digest = Digest(str(image.write_index(store, [one.descriptor for one in images], said)["digest"]))
+        upload = self._upload(group.name)
+        found = join.found(upload.registry, group.missing, group.tags.fixed)
+        own = {one.target: one.descriptor for one in group.images}
+        descriptors = {target: own.get(target) or found[target] for target in sorted({*own, *found})}
+        digest = Digest(next(iter(descriptors.values()))["digest"])
+        if len(descriptors) > 1:
+            store = self._project.store
+            ends = [group.missing.get(one) or self._planned[one].image for one in descriptors]
+            said = about.common([image.says(one) for one in ends if one is not None])
+            digest = Digest(str(image.write_index(store, list(descriptors.values()), said)["digest"]))
             if upload.registry.head(digest) is None:
                 upload.manifest(digest, image.INDEX_TYPE, store.blob(digest).read_bytes())
-        platforms = {one.target.platform: one.digest for one in images}
         return Release(
             time=releases.now(),
             project=self._project.manifest.project.name,
-            name=name,
+            name=group.name,
             digest=digest,
-            tags=tags.of(digest),
-            platforms=platforms,
+            tags=group.tags.of(digest),
+            platforms={target.platform: Digest(one["digest"]) for target, one in descriptors.items()},
         )
+
+    def again(self, group: _Group, end: Release) -> Release:
+        """The same once its tags stand; another machine may have pushed its platforms since they were looked for."""
+        if len(end.platforms) == len(group.images) + len(group.missing):
+            return end
+        later = self.index(group)
+        if later.digest != end.digest:
+            for tag in later.tags:
+                self.tag((later, tag))
+        return later
 
     def tag(self, wanted: tuple[Release, str]) -> None:
         """Let a tag name an image; nothing is sent if it does."""
         one, tag = wanted
-        upload = self._upload(one.name)
-        if upload.registry.head(tag) != one.digest:
-            body = self._project.store.checked(self._project.store.blob(one.digest)).read_bytes()
-            media_type = image.INDEX_TYPE if len(one.platforms) > 1 else image.MANIFEST_TYPE
+        self._name(one.name, tag, one.digest, image.INDEX_TYPE if len(one.platforms) > 1 else image.MANIFEST_TYPE)
+
+    def _name(self, name: str, tag: str, digest: Digest, media_type: str) -> None:
+        upload = self._upload(name)
+        if upload.registry.head(tag) != digest:
+            body = self._project.store.checked(self._project.store.blob(digest)).read_bytes()
             upload.manifest(tag, media_type, body)
 
 

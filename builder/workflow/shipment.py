@@ -23,7 +23,6 @@ class Shipment:
         name: what it is called elsewhere, without a tag: `registry.example.com/notebooks/jupyter`.
         descriptor: of its manifest, with its platform.
         layers: as the result of the image's action has them, lowest first.
-        annotations: of its manifest.
     """
 
     target: Target
@@ -31,7 +30,6 @@ class Shipment:
     descriptor: Mapping[str, Any]
     config: Digest
     layers: Sequence[Mapping[str, Any]]
-    annotations: Mapping[str, str]
 
     @property
     def digest(self) -> Digest:
@@ -75,8 +73,7 @@ def shipments(
     for target in targets:
         result = build.result(project, planned, target)
         name = project.manifest.published(target, repository)
-        said = result.get("annotations", {})
-        found.append(Shipment(target, name, result["manifest"], Digest(result["config"]), result["layers"], said))
+        found.append(Shipment(target, name, result["manifest"], Digest(result["config"]), result["layers"]))
     return found
 
 

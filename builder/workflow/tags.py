@@ -36,6 +36,12 @@ class Tags:
         """
         return tuple(dict.fromkeys(self._one(template, digest) for template in self._templates))
 
+    @cached_property
+    def fixed(self) -> tuple[str, ...]:
+        """Those that do not depend on what is pushed, so that several machines have them."""
+        nothing = Digest.of(b"")
+        return tuple(dict.fromkeys(self._one(one, nothing) for one in self._templates if "{key}" not in one))
+
     def _one(self, template: str, digest: Digest) -> str:
         found = _FIELD.sub(lambda match: self._value(match[1], digest), template)
         if not _TAG.fullmatch(found):

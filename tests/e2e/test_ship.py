@@ -76,6 +76,21 @@ def test_again_sends_nothing_and_a_sibling_is_mounted(small: Site, tmp_path: Pat
         assert pushed(small, f"{registry.host}/elsewhere")["sent"] == 0, "by another name, all is mounted"
 
 
+def test_an_empty_store_knows_from_the_registry_what_to_build(small: Site, registry: Registry, tmp_path: Path) -> None:
+    """The plan keys lie beside the images, in a registry that lists no referrers by itself."""
+    where = f"{registry.host}/keys/{{image}}"
+    site = small.copy(tmp_path / "project", store=tmp_path / "store")
+    text = (site.folder / "stacks.toml").read_text().replace("[project]\n", f'[project]\nrepository = "{where}"\n', 1)
+    (site.folder / "stacks.toml").write_text(text)
+    small.run("push", "base", "--to", where, "--tag", REF)
+    said = site.run("build", "--dry-run", "--pushed", REF, "base")
+    assert said.out == ""
+    assert "nothing to do" in said.err
+    assert "image tool:" in site.run("build", "--dry-run", "--pushed", REF).out, "tool was not pushed"
+    found = json.loads(skopeo("inspect", "--raw", "--tls-verify=false", f"docker://{where.format(image='base')}:{REF}"))
+    assert found["annotations"]["org.opencontainers.image.title"] == "base"
+
+
 def test_what_was_pushed_is_told_for_deployment(small: Site, registry: Registry, tmp_path: Path) -> None:
     where = f"{registry.host}/told"
     said = small.run("push", "tool", "--to", where + "/{image}", "--digest-file", str(tmp_path / "digests.json"))

@@ -46,8 +46,9 @@ def test_each_layer_crosses_the_wire_once(site: Site, registry: FakeUploads) -> 
     site.build()
     pushed, traffic = site.push()
     whole(registry)
-    assert registry.received == sum(len(data) for data in {d: b for (_, d), b in registry.blobs.items()}.values())
-    assert traffic.sent == registry.received
+    layers = {digest: data for (_, digest), data in registry.blobs.items() if data != b"{}"}
+    assert traffic.sent == sum(len(data) for data in layers.values())
+    assert 0 < registry.received - traffic.sent <= 3 * 4, "the empty blob of what is attached, for each platform"
     assert [one.name.rpartition("/")[2] for one in pushed] == ["root", "lab", "full"]
     for one in pushed:
         repository = one.name.partition("/")[2]
@@ -75,7 +76,9 @@ def test_a_second_image_mounts_what_another_push_left(site: Site, registry: Fake
     _, traffic = site.push("full")
     whole(registry)
     assert traffic.mounted == 3, "the layers of two bases, and the one of lab, which is the same on both"
-    assert registry.received - before == traffic.sent < 2000  # Configs, and one layer with one file.
+    assert (
+        registry.received - before - traffic.sent <= 4 and traffic.sent < 2000
+    )  # Configs, and one layer with one file.
 
 
 def test_tags_come_last_and_only_if_all_is_there(site: Site, registry: FakeUploads) -> None:
@@ -96,7 +99,7 @@ def test_tags_come_last_and_only_if_all_is_there(site: Site, registry: FakeUploa
     site.push()
     whole(registry)
     puts = [path for method, path in registry.seen if method == "PUT" and "/manifests/" in path]
-    tags = [not path.rpartition("/")[2].startswith("sha256:") for path in puts]
+    tags = [not path.rpartition("/")[2].startswith("sha256") for path in puts]
     assert tags == sorted(tags), "a tag was written before a manifest"
 
 
@@ -184,7 +187,8 @@ def test_another_repository_mounts_what_was_pushed_before(site: Site, registry: 
     _, traffic = site.push("full", repository=f"{registry.host}/elsewhere/{{image}}")
     whole(registry)
     assert traffic.mounted == 6, "two layers of bases, two of overlays, two configs"
-    assert registry.received - before == traffic.sent == 0
+    assert traffic.sent == 0
+    assert registry.received - before <= 4, "the empty blob of what is attached"
 
 
 def test_a_repository_that_may_not_be_read_is_no_home(site: Site, registry: FakeUploads) -> None:

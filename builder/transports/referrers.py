@@ -1,0 +1,103 @@
+"""What is attached to an image in a registry, beside the image: small artifacts that name it as their subject.
+
+A registry that knows the referrers API lists them by itself, and says so when one is written. For any other, as the
+specification asks, whoever writes one keeps the list: an index under the tag `sha256-<hex of the subject>`.
+
+Only annotations are carried here, which both lists repeat, so that one request reads them.
+
+Source: OCI distribution-spec v1.1, "Pushing Manifests with Subject", "Listing Referrers", "Referrers Tag Schema";
+image-spec v1.1, "Guidelines for Artifact Usage".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from builder.digest import Digest, Json, canonical
+from builder.errors import HostileInput
+from builder.transports.document import INDEX_TYPES, MANIFEST_TYPES, Document
+from builder.transports.registry import Registry
+from builder.transports.upload import Upload
+
+_EMPTY = b"{}"
+_EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
+_MOST = 1000
+"""So many artifacts of one image are looked at."""
+
+
+def attach(upload: Upload, subject: Mapping[str, Json], artifact: str, said: Mapping[str, str]) -> bool:
+    """Attach annotations to what lies in a repository; whether they were not there before.
+
+    Args:
+        subject: its descriptor.
+        artifact: the artifact's type.
+
+    Raises:
+        Unreachable: no answer.
+        StackbuildError: the registry refuses.
+    """
+    empty: Json = {"mediaType": _EMPTY_TYPE, "digest": Digest.of(_EMPTY), "size": len(_EMPTY)}
+    about: Json = {name: subject[name] for name in ("mediaType", "digest", "size")}
+    body = canonical(
+        {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST_TYPES[0],
+            "artifactType": artifact,
+            "config": empty,
+            "layers": [empty],
+            "subject": about,
+            "annotations": dict(said),
+        }
+    )
+    digest = Digest.of(body)
+    if upload.registry.head(digest) is not None:
+        return False
+    upload.data(Digest.of(_EMPTY), _EMPTY)
+    if not upload.manifest(digest, MANIFEST_TYPES[0], body):
+        row: dict[str, Json] = {"mediaType": MANIFEST_TYPES[0], "digest": digest, "size": len(body)}
+        _enlist(upload, str(subject["digest"]), {**row, "artifactType": artifact, "annotations": dict(said)})
+    return True
+
+
+def attached(registry: Registry, subject: Digest, artifact: str) -> Iterator[Mapping[str, str]]:
+    """The annotations of all artifacts of a type that are attached to a manifest or an index.
+
+    Raises:
+        Unreachable: no answer.
+        StackbuildError: the registry refuses.
+        HostileInput: its list is none.
+    """
+    found = registry.found(f"{registry.base}/referrers/{subject}?artifactType={quote(artifact, safe='')}")
+    if found is None:
+        found = registry.found(f"{registry.base}/manifests/{_tag(subject)}")
+    for row in _rows(found, registry.name):
+        if row.get("artifactType") == artifact:
+            said = row.get("annotations")
+            yield {str(name): str(value) for name, value in said.items()} if isinstance(said, dict) else {}
+
+
+def _enlist(upload: Upload, subject: str, row: Mapping[str, Json]) -> None:
+    """Add an artifact to the list of a registry that keeps none; of two that are added at once one may be lost."""
+    tag = _tag(subject)
+    rows = _rows(upload.registry.found(f"{upload.registry.base}/manifests/{tag}"), tag)
+    kept: list[Json] = [one for one in rows if one.get("digest") != row["digest"]]
+    index: Json = {"schemaVersion": 2, "mediaType": INDEX_TYPES[0], "manifests": [*kept, dict(row)]}
+    upload.manifest(tag, INDEX_TYPES[0], canonical(index))
+
+
+def _rows(found: Document | None, name: str) -> list[dict[str, Any]]:
+    if found is None:
+        return []
+    try:
+        rows = json.loads(found.body)["manifests"]
+        assert isinstance(rows, list) and all(isinstance(one, dict) for one in rows)
+    except (ValueError, KeyError, TypeError, AssertionError, RecursionError):
+        raise HostileInput(f"not a list of what is attached to an image: {name}") from None
+    return rows[:_MOST]
+
+
+def _tag(subject: str) -> str:
+    return subject.replace(":", "-")

@@ -1,0 +1,62 @@
+"""One image over platforms that several machines build: what the others pushed becomes part of the index.
+
+    machine A: jupyter:2026.11-linux-amd64 ─┐
+                                            ├─ whoever comes second finds both: jupyter:2026.11 is their index
+    machine B: jupyter:2026.11-linux-arm64 ─┘
+
+A machine that has not all platforms of an image names its own first, by tags with the platform in them; then it looks
+for the others', which count only if they have the plan key that is planned here. Each writes before it looks, so of two
+at once one at least sees both; and each looks once more after it has named the whole, so that the index of one platform
+never stays over that of two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from builder.action import Action
+from builder.errors import StackbuildError
+from builder.manifest.model import Target
+from builder.planner import plan_targets
+from builder.transports.registry import Registry
+from builder.workflow import pushed
+from builder.workflow.project import Project
+
+
+def missing(project: Project, own: Sequence[Target]) -> dict[Target, Action]:
+    """The planned images of the same image and variant on platforms that are not among one's own.
+
+    One whose locks are missing cannot be planned: nobody can have built it either.
+    """
+    first, found = own[0], {}
+    manifest = project.manifest
+    for platform in manifest.platforms(manifest.images[first.image], first.variant):
+        target = Target(first.image, first.variant, platform)
+        if target not in own:
+            with suppress(StackbuildError):
+                planned = plan_targets(manifest, project.locks, [target])[target].image
+                assert planned is not None
+                found[target] = planned
+    return found
+
+
+def platform_tag(tag: str, platform: str) -> str:
+    """`2026.11-linux-arm64`: what a tag's image is called while other platforms may be missing."""
+    return f"{tag}-{platform.replace('/', '-')}"
+
+
+def found(registry: Registry, missing: Mapping[Target, Action], tags: Sequence[str]) -> dict[Target, Mapping[str, Any]]:
+    """The descriptors of those of the missing images that the registry has under these tags, as they are planned here.
+
+    Raises:
+        StackbuildError: the registry refuses, or does not answer.
+    """
+    known: dict[Target, Mapping[str, Any]] = {}
+    for target, planned in missing.items():
+        names = [name for tag in tags for name in (platform_tag(tag, target.platform), tag)]
+        descriptor = pushed.find(registry, names, target, planned.plan_key)
+        if descriptor is not None:
+            known[target] = descriptor
+    return known

@@ -1,0 +1,101 @@
+"""What of this family is in its registry already, by plan key: each pushed manifest has its key attached.
+
+The key is attached, and not in the image: two plans that come to equal bytes are one image with two keys. Who can write
+to the repository could attach a key to anything; but he could as well move its tags.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from builder.digest import Digest
+from builder.errors import HostileInput, StackbuildError
+from builder.manifest.model import Target
+from builder.net import Client
+from builder.site import Planned
+from builder.transports import referrers
+from builder.transports.document import INDEX_TYPES, MANIFEST_TYPES
+from builder.transports.registry import Registry
+from builder.transports.upload import Upload
+from builder.workflow.network import environ_of, parted
+from builder.workflow.project import Project
+from builder.workflow.shipment import Shipment
+
+TYPE = "application/vnd.stackbuild.key.v1+json"
+_KEY = "dev.stackbuild.key"
+_TARGET = "dev.stackbuild.target"
+
+
+def attach(upload: Upload, one: Shipment, key: Digest) -> None:
+    """Attach the plan key of a target to its pushed manifest."""
+    referrers.attach(upload, one.descriptor, TYPE, {_KEY: key, _TARGET: str(one.target)})
+
+
+def changed(
+    project: Project,
+    planned: Mapping[Target, Planned],
+    targets: Sequence[Target],
+    *,
+    tag: str,
+    repository: str = "",
+) -> list[Target]:
+    """Those of the targets that `tag` does not name in the registry as they are planned now.
+
+    Args:
+        repository: instead of the project's.
+
+    Raises:
+        StackbuildError: the registry refuses, or does not answer.
+    """
+    environ = environ_of(project)
+    client = Client(environ=environ)
+
+    def stands(target: Target) -> bool:
+        registry = Registry(client, *parted(project.manifest.published(target, repository)), environ)
+        return find(registry, [tag], target, key_of(planned, target)) is not None
+
+    answers = client.each(stands, targets)
+    return [target for target, there in zip(targets, answers, strict=True) if not there]
+
+
+def find(registry: Registry, tags: Sequence[str], target: Target, key: Digest) -> dict[str, Any] | None:
+    """The descriptor of a target's manifest with that plan key, under the first of these tags that names it."""
+    for tag in tags:
+        for descriptor in _manifests(registry, tag, target.platform):
+            if any(said.get(_KEY) == key for said in referrers.attached(registry, _digest(descriptor), TYPE)):
+                return descriptor
+    return None
+
+
+def key_of(planned: Mapping[Target, Planned], target: Target) -> Digest:
+    """The plan key of a target's image."""
+    end = planned[target].image
+    assert end is not None
+    return end.plan_key
+
+
+def _manifests(registry: Registry, tag: str, platform: str) -> Iterator[dict[str, Any]]:
+    """The manifest of a platform that a tag names, by way of an index or at once; with its platform."""
+    found = registry.found(f"{registry.base}/manifests/{tag}")
+    if found is None:
+        return
+    system, _, architecture = platform.partition("/")
+    wanted = {"architecture": architecture, "os": system}
+    if found.media_type in MANIFEST_TYPES:
+        size = len(found.body)
+        yield {"mediaType": found.media_type, "digest": found.digest, "size": size, "platform": wanted}
+    elif found.media_type in INDEX_TYPES:
+        try:
+            rows = json.loads(found.body)["manifests"]
+            mine = [row for row in rows if row.get("platform") == wanted]
+            for row in mine:
+                taken = {"mediaType": str(row["mediaType"]), "digest": _digest(row), "size": int(row["size"])}
+                yield {**taken, "platform": wanted}
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, StackbuildError):
+            raise HostileInput(f"not an index: {registry.name}:{tag}") from None
+
+
+def _digest(descriptor: Mapping[str, Any]) -> Digest:
+    return Digest.parse(descriptor["digest"])

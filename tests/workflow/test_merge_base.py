@@ -1,0 +1,77 @@
+"""What a CI job compares with, in real repositories."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from builder.errors import StackbuildError
+from builder.workflow.merge_base import merge_base
+
+CI = {"CI": "true"}
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "init.defaultBranch=main"]
+    done = subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def commit(folder: Path, name: str) -> str:
+    (folder / name).write_text(name)
+    git(folder, "add", ".")
+    git(folder, "commit", "-q", "-m", name)
+    return git(folder, "rev-parse", "HEAD")
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """main: one, two; release: from one; and a clone on a branch from main's first commit with two of its own."""
+    origin = tmp_path / "origin"
+    origin.mkdir()
+    git(origin, "init", "-q")
+    commit(origin, "one")
+    git(origin, "branch", "release")
+    commit(origin, "two")
+    git(tmp_path, "clone", "-q", str(origin), "clone")
+    clone = tmp_path / "clone"
+    git(clone, "checkout", "-q", "-b", "topic", "HEAD^")
+    commit(clone, "three")
+    commit(clone, "four")
+    return clone
+
+
+def test_outside_of_ci_or_git_there_is_none(clone: Path, tmp_path: Path) -> None:
+    assert merge_base(clone, {}) is None
+    assert merge_base(clone, {"CI": "false"}) is None
+    (tmp_path / "plain").mkdir()
+    assert merge_base(tmp_path / "plain", CI) is None
+
+
+@pytest.mark.parametrize("variable", ["GITHUB_BASE_REF", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "CHANGE_TARGET"])
+def test_a_request_names_its_target(clone: Path, variable: str) -> None:
+    git(clone, "merge", "-q", "origin/main")
+    release = git(clone, "rev-parse", "origin/release")
+    assert merge_base(clone, {**CI, variable: "release"}) == release
+    assert merge_base(clone, {**CI, variable: "main"}) == git(clone, "rev-parse", "origin/main")
+
+
+def test_gitlab_says_it_itself(clone: Path) -> None:
+    assert merge_base(clone, {**CI, "CI_MERGE_REQUEST_DIFF_BASE_SHA": "abc"}) == "abc"
+
+
+def test_a_branch_without_a_request_leaves_the_default_branch(clone: Path) -> None:
+    assert merge_base(clone, CI) == git(clone, "rev-parse", "origin/release"), "where it left main"
+
+
+def test_the_default_branch_itself_is_compared_with_the_commit_before(clone: Path) -> None:
+    git(clone, "checkout", "-q", "main")
+    assert merge_base(clone, CI) == "HEAD^"
+
+
+def test_a_target_that_was_not_fetched(clone: Path) -> None:
+    with pytest.raises(StackbuildError, match="git failed") as caught:
+        merge_base(clone, {**CI, "GITHUB_BASE_REF": "elsewhere"})
+    assert caught.value.next_step == "name a revision that git knows; in CI, fetch enough history"

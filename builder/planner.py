@@ -8,6 +8,7 @@ from types import ModuleType
 
 from builder import image
 from builder.action import Action, Result, Workshop
+from builder.difference import Layer
 from builder.errors import StackbuildError, raise_all
 from builder.kinds import kinds, submodule
 from builder.locks import Locks
@@ -71,7 +72,7 @@ def room(name: str) -> ModuleType:
     """The module that plans and performs a kind: `build.py` in its folder, or the kind's own file.
 
     It may also have `PACKAGES`, the option of its actions that says which packages they lay (a table of versions by
-    name, or rows that begin with a name and end with a version), and `space(action)`.
+    name, or rows that begin with a name and end with a version), `space(action)` and `expected(action)`.
     """
     return submodule(name, "build") or kinds()[name]
 
@@ -82,6 +83,26 @@ def space(action: Action) -> int:
         return 0  # `pip.bytecode` and the like take little.
     module = room(action.kind)
     return int(module.space(action)) if hasattr(module, "space") else 0
+
+
+def expected(action: Action) -> tuple[Layer, ...]:
+    """The layers that an action will leave, as far as locks tell: sizes are those of the files that they are made from.
+
+    Two actions that are expected to leave the same layer name it by the same digest. What a kind does not say itself
+    is one layer of its own pins, and of the project's files; None as its size where it is made of neither.
+    """
+    module = _maker(action)
+    said = module.expected(action) if hasattr(module, "expected") else None
+    if said is not None:
+        return tuple(said)
+    kind = action.kind.partition(".")[0]
+    read = [action, *(need for need in action.needs.values() if not need.layers)]
+    sizes = [pin.size for one in read for pin in one.sources.values() if pin.kind == kind]
+    sizes += [path.stat().st_size for path in action.local.values()]
+    name = action.name.rpartition(" of ")[0] or action.name
+    if name.startswith(f"{kind} "):  # As the kinds that part their packages call their layers.
+        name = name.replace(" ", "/", 1)
+    return (Layer(name=name, digest=action.plan_key, size=sum(sizes) if sizes else None),)
 
 
 def packages(action: Action) -> str:

@@ -34,7 +34,8 @@ ORDER: Final = """
     credentials
     session
     requester
-    net remote sandbox layer scan listing failed action
+    net remote sandbox layer scan listing failed action difference
+    weight
     unpacked plan ahead transports
     parts conflicts impure signing cache kinds.*
     manifest

@@ -1,6 +1,8 @@
 """One file for each output format.
 
-A format of `stackbuild export` has `export(subject)`, from data to text; its name is the file's, with dashes.
+A format of `stackbuild export` has `export(subject)`, from data to text; its name is the file's, with dashes. One of
+`stackbuild diff` is a file `diff_NAME.py` with `render(report)`, one of `stackbuild size` a file `size_NAME.py` with
+`render(weighed)`.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from builder.errors import StackbuildError
 from builder.lock import Pin
@@ -58,4 +61,17 @@ def formats() -> dict[str, Callable[[Subject], str]]:
         module = import_module(f"{__name__}.{path.stem}")
         if hasattr(module, "export"):
             found[path.stem.replace("_", "-")] = module.export
+    return found
+
+
+def renderer(command: str, name: str) -> Callable[[Any], str]:
+    """What writes the result of a command in a format: `render` of `COMMAND_NAME.py`, which alone is imported.
+
+    Raises:
+        StackbuildError: there is no such format.
+    """
+    known = sorted(path.stem.partition("_")[2] for path in Path(__file__).parent.glob(f"{command}_*.py"))
+    if name not in known:
+        raise StackbuildError(f"no such format: {name}", expected=f"one of {', '.join(known)}")
+    found: Callable[[Any], str] = import_module(f"{__name__}.{command}_{name}").render
     return found

@@ -15,6 +15,7 @@ A new kind is one new file in this folder; one that outgrows it becomes a folder
     places.finder(manifest, client, environ)        pin → the URLs of its file
     build.plan(site), perform(action, …)            pins → actions → layers
     build.PACKAGES, space(action)                   which packages an action lays, how much disk that takes
+    build.expected(action)                          the layers it will leave, if not one of its pins or files
     build.defaults(site)                            what a foreign root's config says, for a kind that brings one
 """
 

@@ -1,4 +1,4 @@
-"""Compare the plan with that of a git revision: keys decide, never the diff of files."""
+"""A project as it was at a git revision, and what changed since: keys decide, never the diff of files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import io
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from builder.errors import StackbuildError
@@ -27,17 +28,37 @@ def changed(
     Raises:
         StackbuildError: git does not know the revision, or its manifest cannot be planned.
     """
-    folder = project.manifest.folder
-    with tempfile.TemporaryDirectory() as name:
-        _export(folder, revision, project.manifest.path.name, Path(name))
-        manifest = read(Path(name) / project.manifest.path.name)
-        then = plan_targets(manifest, Locks(Path(name) / "locks"), tuple(manifest.targets()))
+    with at(project, revision) as old:
+        then = plan_targets(old.manifest, old.locks, tuple(old.manifest.targets()))
     found = []
     for target in targets:
         before, now = then.get(target), planned[target].image
         if before is None or before.image is None or now is None or before.image.plan_key != now.plan_key:
             found.append(target)
     return found
+
+
+@contextmanager
+def at(project: Project, revision: str) -> Iterator[Project]:
+    """The project as that revision has it, with the same store. It lies in a folder that is gone afterwards.
+
+    Raises:
+        StackbuildError: git does not know the revision, or it has no sound manifest.
+    """
+    path = project.manifest.path
+    with tempfile.TemporaryDirectory() as name:
+        _export(path.parent, revision, path.name, Path(name))
+        manifest = read(Path(name) / path.name)
+        yield Project(manifest=manifest, locks=Locks(Path(name) / "locks"), store=project.store)
+
+
+def commit_of(folder: Path, revision: str) -> str:
+    """The hash of the commit that a text names, "" where git knows none, or there is no git."""
+    try:
+        found = git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    except StackbuildError:
+        return ""
+    return found.decode().strip()
 
 
 def _export(folder: Path, revision: str, manifest: str, into: Path) -> None:
@@ -66,9 +87,12 @@ def git(folder: Path, *arguments: str) -> bytes:
     """What git says in a folder.
 
     Raises:
-        StackbuildError: it failed.
+        StackbuildError: it failed, or is not installed.
     """
-    done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, check=False)
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, check=False)
+    except FileNotFoundError:
+        raise StackbuildError("git is not installed", next_step="sudo apt-get install git") from None
     if done.returncode:
         raise StackbuildError(
             f"git failed: git {' '.join(arguments)}",

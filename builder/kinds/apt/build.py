@@ -8,14 +8,15 @@ bump in a parent configures nothing again.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from builder import ahead, failed, scratch, unpacked
 from builder.action import Action, Result, Workshop
 from builder.closure import closure
-from builder.digest import Json
+from builder.difference import Layer
+from builder.digest import Digest, Json, canonical
 from builder.errors import StackbuildError
 from builder.kinds.account.build import passwd
 from builder.kinds.apt import normalise
@@ -32,6 +33,8 @@ VERSION = 5
 _MOUNTED = frozenset({"dev", "proc", "run", "sys", "tmp"})
 _INFO = "var/lib/dpkg/info"
 PACKAGES = "versions"
+_REPACKED = 1.7
+"""Bytes of a layer for each byte of its packages, which are compressed with xz: measured with the catalogue."""
 _SCRATCH = 3
 """What a root takes at most, as a multiple of its packages' installed size: unpacked, in layers, for mounting."""
 
@@ -78,6 +81,16 @@ def plan(site: Site) -> tuple[Action, ...]:
 def space(action: Action) -> int:
     """Bytes of disk that performing it takes beside what it fetches."""
     return _SCRATCH * sum(size for _, size in _sizes(tuple(action.sources.values())))
+
+
+def expected(action: Action) -> Iterator[Layer]:
+    """The layers it will leave, of the packages in each; what nobody owns is known when it is there."""
+    options = cast(dict[str, Any], action.options)
+    for name, members in options["parts"]:
+        pins = [action.sources[member] for member in members]
+        made_of = Digest.of(canonical([action.version, [[pin.name, pin.digest] for pin in pins]]))
+        yield Layer(name=f"apt/{name}", digest=made_of, size=int(sum(pin.size for pin in pins) * _REPACKED))
+    yield Layer(name="apt/rest", digest=action.plan_key, size=None)
 
 
 def _sizes(pins: Sequence[Pin]) -> list[tuple[str, int]]:

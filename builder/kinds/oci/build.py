@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from builder.action import Action, Result, Workshop
+from builder.difference import Layer as Expected
 from builder.digest import Digest, Json
 from builder.errors import HostileInput, StackbuildError
 from builder.image import Defaults
@@ -101,6 +102,17 @@ def defaults(site: Site) -> Defaults | None:
         history = tuple({"created_by": f"{lock.name}, layer {number}"} for number in range(1, len(lock.layers) + 1))
     base = {"base.name": lock.name, "base.digest": str(lock.index)} if lock.host else {}
     return Defaults(config=lock.defaults, history=history, annotations=base)
+
+
+def expected(action: Action) -> Iterator[Expected]:
+    """The layer it will leave: that of the base, or about the same with other owners."""
+    if action.kind == "oci":
+        options = cast(dict[str, Any], action.options)
+        yield Expected(name=options["name"], digest=action.plan_key, size=options["size"])
+        return
+    pins = [pin for need in action.needs.values() for pin in need.sources.values()]
+    size = sum(pin.size for pin in pins) if pins else None
+    yield Expected(name=action.name.rpartition(" of ")[0], digest=action.plan_key, size=size)
 
 
 def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -> Result:

@@ -66,18 +66,8 @@ def choose(document: Document, platform: str, name: str) -> Digest:
         StackbuildError: it has none.
         HostileInput: it is no index.
     """
-    rows = _rows(_object(document.body, name), "manifests", name)
-    system, _, machine = platform.partition("/")
-    there: dict[str, Digest] = {}
-    for row in rows:
-        one = row.get("platform")
-        if not isinstance(one, dict) or one.get("os") == "unknown":
-            continue  # An attestation, which belongs to one of the others.
-        variant = one.get("variant")
-        plain = variant is None or (one.get("architecture"), variant) == ("arm64", "v8")
-        label = f"{one.get('os')}/{one.get('architecture')}{'' if plain else f'/{variant}'}"
-        there.setdefault(label, Digest.parse(str(row.get("digest"))))
-    found = there.get(f"{system}/{machine}")
+    there = platforms(document, name)
+    found = there.get(platform)
     if found is None:
         raise StackbuildError(
             f"no image for {platform}: {name}",
@@ -86,6 +76,24 @@ def choose(document: Document, platform: str, name: str) -> Digest:
             next_step="narrow platforms of the image in stacks.toml, or take another base",
         )
     return found
+
+
+def platforms(document: Document, name: str) -> Mapping[str, Digest]:
+    """The manifests of an index by platform, as `linux/arm64` or `linux/arm/v7`; the first of each.
+
+    Raises:
+        HostileInput: it is no index.
+    """
+    there: dict[str, Digest] = {}
+    for row in _rows(_object(document.body, name), "manifests", name):
+        one = row.get("platform")
+        if not isinstance(one, dict) or one.get("os") == "unknown":
+            continue  # An attestation, which belongs to one of the others.
+        variant = one.get("variant")
+        plain = variant is None or (one.get("architecture"), variant) == ("arm64", "v8")
+        label = f"{one.get('os')}/{one.get('architecture')}{'' if plain else f'/{variant}'}"
+        there.setdefault(label, Digest.parse(str(row.get("digest"))))
+    return there
 
 
 def manifest(document: Document, name: str) -> tuple[Blob, tuple[Blob, ...]]:
@@ -128,7 +136,7 @@ def config(body: bytes, platform: str, layers: int, name: str) -> Config:
         HostileInput: it is no config, or not of so many layers.
     """
     found = _object(body, name)
-    told = f"{found.get('os')}/{found.get('architecture')}"
+    told = platform_of(body, name)
     if told != platform:
         raise StackbuildError(f"no image for {platform}: {name}", expected=platform, got=told[:100])
     rootfs = found.get("rootfs")
@@ -140,6 +148,16 @@ def config(body: bytes, platform: str, layers: int, name: str) -> Config:
         defaults=_defaults(found.get("config"), name),
         history=_history(found.get("history"), name),
     )
+
+
+def platform_of(body: bytes, name: str) -> str:
+    """The platform that a config says it is for.
+
+    Raises:
+        HostileInput: it is no JSON object.
+    """
+    found = _object(body, name)
+    return f"{found.get('os')}/{found.get('architecture')}"
 
 
 def _defaults(found: object, name: str) -> Mapping[str, Any]:

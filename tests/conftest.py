@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,16 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Host:
 def python(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Python:
     """An interpreter's own root."""
     return python_root(tmp_path_factory.mktemp("python"))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 2 MB."""
+    need_root()
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(folder)], check=False)
+    if done.returncode:
+        absent("this root may not mount")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 Fault = Callable[["Request"], bool]
@@ -54,7 +55,7 @@ class Request(BaseHTTPRequestHandler):
             fault = next((one for one in mine.faults if one[0] == self.command and one[1] in self.path), None)
             if fault:
                 mine.faults.remove(fault)
-        if fault is None or not fault[2](self):
+        if (fault is None or not fault[2](self)) and mine.admits(self):
             mine.answer(self)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = _any  # noqa: N815
@@ -72,6 +73,8 @@ class FakeUploads:
         faults: (method, part of the path, fault), each used once.
         received: bytes of blobs that came over the wire.
         mounts, referrers: whether it mounts blobs, and lists what is attached to an image.
+        lifetime: for how many requests a token is good; 0 if none is needed.
+        scopes: what each token was asked for.
     """
 
     def __init__(self) -> None:
@@ -83,6 +86,9 @@ class FakeUploads:
         self.received = 0
         self.mounts = True
         self.referrers = False
+        self.lifetime = 0
+        self.scopes: list[list[str]] = []
+        self._left = 0
         self.mutex = threading.Lock()
         self._count = 0
         handler = type("Handler", (Request,), {"registry": self})
@@ -100,6 +106,25 @@ class FakeUploads:
 
     def count(self, method: str) -> int:
         return sum(one == method for one, _ in self.seen)
+
+    def admits(self, request: Request) -> bool:
+        """Whether whoever asks may; answers 401 if not, and gives tokens."""
+        if not self.lifetime:
+            return True
+        with self.mutex:
+            if request.route == "/token":
+                self._left = self.lifetime
+                self.scopes.append(parse_qs(urlsplit(request.path).query).get("scope", []))
+                request.reply(200, body=json.dumps({"token": f"token-{len(self.scopes)}"}).encode())
+                return False
+            if self._left and request.headers.get("Authorization") == f"Bearer token-{len(self.scopes)}":
+                self._left -= 1
+                return True
+        request.body()
+        scope = f"repository:{request.route.removeprefix('/v2/').split('/blobs/')[0].split('/manifests/')[0]}:pull"
+        told = f'Bearer realm="http://{self.host}/token",service="here",scope="{scope}"'
+        request.reply(401, {"WWW-Authenticate": told})
+        return False
 
     def answer(self, request: Request) -> None:
         repository, _, rest = request.route.removeprefix("/v2/").partition("/blobs/")
@@ -173,30 +198,39 @@ class FakeUploads:
             body = request.body()
             digest = "sha256:" + hashlib.sha256(body).hexdigest()
             self.manifests[repository, digest] = self.manifests[repository, name] = body
-            subject = json.loads(body).get("subject", {}).get("digest", "")
+            subject = _subject(body)
             noted = {"OCI-Subject": subject} if subject and self.referrers else {}
             request.reply(201, {"Docker-Content-Digest": digest, **noted})
             return
         found = self.manifests.get((repository, name))
         digest = "sha256:" + hashlib.sha256(found or b"").hexdigest()
-        headers = {"Docker-Content-Digest": digest, "Content-Type": json.loads(found or b"{}").get("mediaType", "")}
+        headers = {"Docker-Content-Digest": digest, "Content-Type": str(_parsed(found).get("mediaType", ""))}
         request.reply(404 if found is None else 200, headers, found or b"")
 
     def _referrers(self, request: Request, repository: str, subject: str) -> None:
         """The referrers API of distribution-spec v1.1, of a registry that has it."""
         rows = []
         for (where, name), body in self.manifests.items():
-            document = json.loads(body)
-            if (
-                where == repository
-                and name.startswith("sha256:")
-                and document.get("subject", {}).get("digest") == subject
-            ):
+            document = _parsed(body)
+            if where == repository and name.startswith("sha256:") and _subject(body) == subject:
                 told = {key: document[key] for key in ("mediaType", "artifactType", "annotations")}
                 rows.append({**told, "digest": name, "size": len(body)})
         media_type = "application/vnd.oci.image.index.v1+json"
         index = json.dumps({"schemaVersion": 2, "mediaType": media_type, "manifests": rows})
         request.reply(200 if self.referrers else 404, {"Content-Type": media_type}, index.encode())
+
+
+def _parsed(body: bytes | None) -> dict[str, Any]:
+    """A manifest; nothing for a body that is none, as a test may have put there."""
+    try:
+        found = json.loads(body or b"")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _subject(body: bytes) -> str:
+    return str(_parsed(body).get("subject", {}).get("digest", ""))
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from builder.workflow import build, caching
 from builder.workflow.build import _Silent
 from tests.fake_uploads import FakeUploads, Request, uploads
 from tests.image_family import Site
+from tests.tools import remount
 
 TRUSTED = '[cache]\nplace = "oci://HOST/team/cache"\ntrusted = true\n'
 
@@ -373,3 +375,30 @@ def test_a_private_key_of_another_kind(tmp_path: Path) -> None:
     subprocess.run(command, check=True, capture_output=True)
     with pytest.raises(StackbuildError, match="not a private key"):
         Signer(str(path))
+
+
+def test_the_disk_is_full_while_layers_come(
+    site: Site, registry: FakeUploads, machine: Callable[[str], Machine], small_disk: Path
+) -> None:
+    """Another program took the room that there was: an error, nothing half, and the rest comes another time."""
+    says(site, TRUSTED)
+    (site.folder / "overlays/lab/opt/large").write_bytes(random.Random(5).randbytes(1 << 20))
+    site.build("root@linux/amd64")
+    first = machine("one").build(share=True)
+    other = Machine(site, small_disk / "store")
+    filler = small_disk / "filler"
+
+    def fill(request: Request) -> bool:
+        filler.write_bytes(bytes(1200 << 10))
+        return False
+
+    registry.breaks("GET", "/v2/team/cache/blobs/", fill)
+    with pytest.raises(StackbuildError, match="disk"):
+        other.build()
+    kept = [*(other.store.path / "images/blobs/sha256").iterdir(), *(other.store.path / "sources/sha256").iterdir()]
+    assert all(Digest.of_file(path).hex == path.name for path in kept)
+    assert not list((other.store.path / "tmp").glob("tmp*"))
+    filler.unlink()
+    remount(small_disk, "size=16m")
+    assert other.build() == first
+    assert other.performed == []

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,7 @@ from builder.digest import Digest
 from builder.errors import HostileInput, StackbuildError
 from builder.plan import intact
 from builder.store import Store, default_path
-from tests.tools import absent, need_root
+from tests.tools import remount
 
 
 def source(store: Store, data: bytes) -> Digest:
@@ -145,27 +145,10 @@ def test_store_path_is_a_file(tmp_path: Path) -> None:
         assert "STACKBUILD_STORE" in caught.value.next_step
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 2 MB."""
-    need_root()
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(folder)], check=False)
-    if done.returncode:
-        absent("this root may not mount")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def _remount(folder: Path, options: str) -> None:
-    subprocess.run(["mount", "-o", f"remount,{options}", str(folder)], check=True)
-
-
 def test_read_only_store(small_disk: Path) -> None:
     """The error was the operating system's, about a temporary file."""
     store = Store.open(small_disk / "store")
-    _remount(small_disk, "ro")
+    remount(small_disk, "ro")
     reopened = Store.open(store.path)
     for write in (
         lambda: source(reopened, b"x"),
@@ -200,7 +183,7 @@ def test_full_disk(piece: int, small_disk: Path) -> None:
     assert "what was finished is kept" in caught.value.got
     assert [path.name for path in (store.path / "sources/sha256").iterdir()] == [kept.hex]
     assert not list((store.path / "tmp").glob("tmp*"))
-    _remount(small_disk, "size=16m")
+    remount(small_disk, "size=16m")
     assert store.checked(store.source(fill())).read_bytes() == data
 
 

@@ -27,6 +27,11 @@ def need_root() -> None:
         absent("this test needs root")
 
 
+def remount(folder: Path, options: str) -> None:
+    """Change a mounted disk: `ro`, `size=16m`."""
+    subprocess.run(["mount", "-o", f"remount,{options}", str(folder)], check=True)
+
+
 @dataclass(frozen=True)
 class Host:
     """A root file system whose programs are this machine's own, for the sandbox.

@@ -227,3 +227,15 @@ def test_manifests_and_tags(registry: FakeUploads, upload: Upload) -> None:
     upload.manifest("2026.11", "application/vnd.oci.image.manifest.v1+json", body)
     assert registry.manifests["family/lab", "2026.11"] == body
     assert upload.registry.head("2026.11") == Digest.of(body)
+
+
+@pytest.mark.parametrize("lifetime", [1, 2, 3])
+def test_a_token_that_expires_in_the_middle_of_an_upload(registry: FakeUploads, tmp_path: Path, lifetime: int) -> None:
+    """After each request, after every second or third: the body goes again with the next token, and nothing is lost."""
+    registry.lifetime = lifetime
+    upload = _upload(registry, tmp_path)
+    assert not upload.has(Digest.of(LARGE))
+    digest = send(upload, tmp_path, LARGE)
+    assert registry.blobs["family/lab", digest] == LARGE
+    assert all("repository:family/lab:pull,push" in scopes for scopes in registry.scopes)
+    assert len(registry.scopes) >= 4 // lifetime, "HEAD, POST, PATCH and PUT"

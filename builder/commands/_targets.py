@@ -21,6 +21,7 @@ def here(project: Project, wanted: Sequence[str]) -> tuple[list[Target], list[Ta
         raise StackbuildError(
             f"none of these targets can run on this machine: {', '.join(map(str, skipped))}",
             expected="this machine's platform, or another one that is named and registered with binfmt_misc",
-            next_step="apt-get install qemu-user-static binfmt-support, and name the platform: IMAGE@PLATFORM",
+            next_step="apt-get install qemu-user-static binfmt-support, and name the platform: IMAGE@PLATFORM; in a "
+            "container also: mount -t binfmt_misc none /proc/sys/fs/binfmt_misc",
         )
     return chosen, skipped

@@ -67,14 +67,15 @@ def downloads() -> Iterator[Path]:
         yield cache
 
 
-def _build(site: Site, downloads: Path, *targets: str) -> None:
+def build(site: Site, downloads: Path, *targets: str) -> None:
     """Build with what was downloaded before, and keep what was not."""
     share_sources(downloads, site.store_path)
     said = site.try_("build", *targets)
     if said.code:
         need_network(said.err)
         pytest.fail(said.err)
-    needed = [one for image in targets for action in site.planned(image).actions for one in action.walk()]
+    ends = [site.planned(image).image for image in targets]
+    needed = [one for end in ends if end is not None for one in end.walk()]
     _keep(site, downloads, {pin.digest.hex for action in needed for pin in action.sources.values()})
 
 
@@ -94,7 +95,7 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory, downloads: Path) -> Site
     need_root()
     folder = tmp_path_factory.mktemp("catalogue")
     site = Site(ROOT, folder / "store").copy(folder / "project", store=folder / "store")
-    _build(site, downloads, "base", "jupyter")
+    build(site, downloads, "base", "jupyter")
     return site
 
 
@@ -122,7 +123,7 @@ def small_locked(tmp_path_factory: pytest.TempPathFactory, downloads: Path) -> S
 @pytest.fixture(scope="session")
 def small(small_locked: Site, downloads: Path) -> Site:
     """That project, built."""
-    _build(small_locked, downloads, "base", "tool")
+    build(small_locked, downloads, "base", "tool")
     return small_locked
 
 

@@ -74,12 +74,12 @@ class Site:
         return Project(manifest=manifest, locks=Locks(self.folder / "locks"), store=self.store)
 
     def planned(self, image: str) -> Planned:
-        target = Target(image, "cpu", NATIVE)
+        target = _target(image)
         return build.plan(self.project(), (target,))[target]
 
     def result(self, image: str) -> dict[str, Any]:
-        """Manifest, config and layers of a built image for this machine."""
-        target = Target(image, "cpu", NATIVE)
+        """Manifest, config and layers of a built image, for this machine or, after an @, another platform."""
+        target = _target(image)
         project = self.project()
         return build.result(project, build.plan(project, (target,)), target)
 
@@ -137,6 +137,11 @@ class Site:
         text = path.read_text()
         assert old in text
         path.write_text(text.replace(old, new, 1))
+
+
+def _target(text: str) -> Target:
+    image, _, platform = text.partition("@")
+    return Target(image, "cpu", platform or NATIVE)
 
 
 def share_sources(source: Path, target: Path) -> None:

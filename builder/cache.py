@@ -3,7 +3,9 @@
     <repository>:action-<hex of its plan key>     an OCI manifest
         config    the action's document and result, as the store's `actions/<key>.json` has them, and sizes of files
         layers    every blob and source that the result names, and every file that the action read
-        annotation dev.stackbuild.signature       of the key and the config's digest
+        annotations
+        dev.stackbuild.signature              of the key and the config's digest
+        org.opencontainers.image.created      when it was left there, for `gc`; nobody vouches for that
 
 So a registry that collects garbage keeps what an entry needs, and pins outlive their mirrors: a file that was read is
 found under its digest in the same repository.
@@ -21,6 +23,7 @@ Sources: OCI image-spec v1.1, "Guidelines for Artifact Usage"; distribution-spec
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,6 +41,9 @@ from builder.transports.registry import Registry
 from builder.transports.upload import Upload
 
 TYPE = "application/vnd.stackbuild.action.v1+json"
+CREATED = "org.opencontainers.image.created"
+TAG = re.compile(r"action-([0-9a-f]{64})")
+"""What entries are called: by plan keys, in hex."""
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _FILE = "application/octet-stream"
 _SIGNATURE = "dev.stackbuild.signature"
@@ -87,6 +93,7 @@ class Cache:
     Attributes:
         signer: signs what is left there; None where the registry is trusted.
         told: is given a line where something is not as it should be.
+        time: when this run is, in UTC as RFC 3339 writes it: the age of what it leaves.
     """
 
     registry: Registry
@@ -94,6 +101,7 @@ class Cache:
     trust: Trust
     told: Told
     signer: Signer | None = None
+    time: str = ""
     moved: Moved = field(default_factory=Moved)
     _mutex: Mutex = field(default_factory=Mutex)
     _down: bool = False
@@ -244,8 +252,11 @@ class Cache:
             "config": {"mediaType": TYPE, "digest": config, "size": len(body)},
             "layers": layers,
         }
+        annotations = {CREATED: self.time} if self.time else {}
         if self.signer is not None:
-            manifest["annotations"] = {_SIGNATURE: self.signer.sign(_statement(action, config))}
+            annotations[_SIGNATURE] = self.signer.sign(_statement(action, config))
+        if annotations:
+            manifest["annotations"] = annotations
         upload.manifest(_tag(action), _MANIFEST, canonical(manifest))
         self._count(left=1)
 

@@ -90,8 +90,9 @@ def files_of(result: Mapping[str, Any]) -> Iterator[tuple[Digest, bool]]:
     Raises:
         HostileInput: a digest is none.
     """
-    if result.get("wheel"):
-        yield Digest.parse(result["wheel"]), False
+    for name in ("wheel", "bytecode"):
+        if result.get(name):
+            yield Digest.parse(result[name]), False
     if "manifest" in result:
         yield Digest.parse(result["manifest"]["digest"]), True
         yield Digest.parse(result["config"]), True

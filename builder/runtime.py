@@ -229,6 +229,8 @@ class Container:
 def container(image: Image, start: Start, *, quiet: bool = True) -> Iterator[Container]:
     """Start an image; at the end of the block it is killed, and what it wrote is gone, volumes excepted.
 
+    Once it runs, it needs nothing of the store but the unpacked layers, which it holds.
+
     Args:
         quiet: its output goes to the container's log only; otherwise to ours, and input is ours too.
     """
@@ -238,7 +240,8 @@ def container(image: Image, start: Start, *, quiet: bool = True) -> Iterator[Con
         argv = (*image.config.get("Entrypoint", ()), *image.config.get("Cmd", ()))
     if not argv:
         raise StackbuildError("the image has no entry point", next_step="give a command")
-    with image.store.workspace() as workspace:
+    folders = image.folders()
+    with unpacked.held(folders), image.store.workspace() as workspace:
         (workspace / "mount").mkdir()
         command = Command(
             argv=tuple(argv),
@@ -255,7 +258,7 @@ def container(image: Image, start: Start, *, quiet: bool = True) -> Iterator[Con
             binds=tuple((str(host), path, False) for host, path in start.volumes),
         )
         log = workspace / "log"
-        root = Root(workspace=workspace / "mount", lowers=tuple(reversed(image.folders())))
+        root = Root(workspace=workspace / "mount", lowers=tuple(reversed(folders)))
         if quiet:
             with log.open("ab") as output, started(root, command, stdout=output, stderr=output) as running:
                 yield Container(running, log)

@@ -26,7 +26,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from builder import scratch
+from builder import lease, scratch
 from builder.digest import Digest, Json, canonical
 from builder.errors import HostileInput, StackbuildError
 
@@ -114,10 +114,17 @@ class Incoming:
 
 
 class Store:
-    """One store; safe with many processes, as every name appears at once and whole."""
+    """One store; safe with many processes, as every name appears at once and whole.
+
+    What is in use is not collected as garbage: whoever works with a store holds a lease of it (`hold`, `leased`).
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._lease: IO[bytes] | None = None
+
+    def __reduce__(self) -> tuple[type[Store], tuple[Path]]:
+        return Store, (self.path,)  # A worker's process is covered by the lease of the one that it works for.
 
     @classmethod
     def open(cls, path: Path) -> Store:
@@ -158,7 +165,37 @@ class Store:
             self._write("images/oci-layout", canonical({"imageLayoutVersion": "1.0.0"}))
             if not (self.path / "images/index.json").exists():
                 self._write("images/index.json", canonical({"schemaVersion": 2, "manifests": []}))
-            self._write("version", (FORMAT + "\n").encode())
+            if not (self.path / "version").exists():  # Leases are locks of that very file.
+                self._write("version", (FORMAT + "\n").encode())
+
+    # Leases ------------------------------------------------------------------------------------------------
+
+    def hold(self) -> None:
+        """Keep garbage from being collected for as long as this object lives, or until `release`."""
+        if self._lease is None:
+            self._lease = lease.shared(self.path / "version")
+
+    def release(self) -> None:
+        """Give up what `hold` took."""
+        if self._lease is not None:
+            self._lease.close()
+            self._lease = None
+
+    @contextmanager
+    def leased(self) -> Iterator[None]:
+        """Keep garbage from being collected meanwhile."""
+        with lease.shared(self.path / "version"):
+            yield
+
+    @contextmanager
+    def alone(self, wait: float = 0) -> Iterator[None]:
+        """Let nobody else use the store meanwhile; `wait` seconds, at most, until nobody does.
+
+        Raises:
+            StackbuildError: it is in use.
+        """
+        with lease.alone(self.path / "version", wait):
+            yield
 
     # Sources and blobs -------------------------------------------------------------------------------------
 
@@ -268,12 +305,18 @@ class Store:
             if ref in found.get("annotations", {})
         }
 
+    def indexed(self) -> tuple[str, ...]:
+        """The digests of all that the layout's index names, tagged or not, by whatever tool."""
+        return tuple(str(found.get("digest", "")) for found in self._index()["manifests"])
+
     def _index(self) -> dict[str, Any]:
         path = self.path / "images/index.json"
         try:
-            index = json.loads(path.read_bytes())
+            index = dict(json.loads(path.read_bytes()))
+            if index["manifests"] is None:
+                index["manifests"] = []  # As tools in Go write an empty list: umoci, when the last tag is gone.
             if isinstance(index["manifests"], list):
-                return dict(index)
+                return index
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             pass
         raise StackbuildError(

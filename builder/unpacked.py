@@ -5,12 +5,13 @@ The archive is read by a program in the sandbox whose root is the folder itself,
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -65,6 +66,33 @@ def layers(store: Store, wanted: Iterable[Mapping[str, Any]]) -> tuple[Path, ...
         StackbuildError: a foreign layer was not fetched.
     """
     return tuple(folder(store, "layer-" + Digest(layer["diff_id"]).hex, _filler(store, layer)) for layer in wanted)
+
+
+@contextmanager
+def held(folders: Iterable[Path]) -> Iterator[None]:
+    """Keep folders from being collected as garbage meanwhile, without a lease of the whole store: a container may run
+    for days."""
+    with ExitStack() as stack:
+        for path in folders:
+            handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            stack.callback(os.close, handle)
+            fcntl.flock(handle, fcntl.LOCK_SH)
+        yield
+
+
+def in_use(path: Path) -> bool:
+    """Whether somebody holds a folder. What is no folder nobody holds."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
 
 
 def forget(store: Store, name: str) -> None:

@@ -58,7 +58,7 @@ class Request(BaseHTTPRequestHandler):
         if (fault is None or not fault[2](self)) and mine.admits(self):
             mine.answer(self)
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = _any  # noqa: N815
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _any  # noqa: N815
 
     def log_message(self, *arguments: object) -> None:
         pass
@@ -75,6 +75,7 @@ class FakeUploads:
         mounts, referrers: whether it mounts blobs, and lists what is attached to an image.
         lifetime: for how many requests a token is good; 0 if none is needed.
         scopes: what each token was asked for.
+        page: so many tags are told at once.
     """
 
     def __init__(self) -> None:
@@ -89,6 +90,7 @@ class FakeUploads:
         self.lifetime = 0
         self.scopes: list[list[str]] = []
         self._left = 0
+        self.page = 1000
         self.mutex = threading.Lock()
         self._count = 0
         handler = type("Handler", (Request,), {"registry": self})
@@ -132,11 +134,20 @@ class FakeUploads:
             self._upload(request, repository, rest.removeprefix("uploads/"))
         elif "/referrers/" in request.route:
             self._referrers(request, *request.route.removeprefix("/v2/").split("/referrers/"))
+        elif request.route.endswith("/tags/list"):
+            self._tags(request, request.route.removeprefix("/v2/").removesuffix("/tags/list"))
         elif rest:
             found = self.blobs.get((repository, rest))
             request.reply(200 if found is not None else 404, {"Docker-Content-Digest": rest}, found or b"")
         else:
             self._manifest(request, *request.route.removeprefix("/v2/").split("/manifests/"))
+
+    def _tags(self, request: Request, repository: str) -> None:
+        known = sorted(name for one, name in self.manifests if one == repository and ":" not in name)
+        left = [name for name in known if name > request.query.get("last", "")]
+        body = json.dumps({"name": repository, "tags": left[: self.page] or None}).encode()
+        more = {"Link": f'<{request.route}?last={left[self.page - 1]}>; rel="next"'} if len(left) > self.page else {}
+        request.reply(200 if known else 404, more, body)
 
     def _upload(self, request: Request, repository: str, session: str) -> None:
         if request.command == "POST":
@@ -201,6 +212,12 @@ class FakeUploads:
             subject = _subject(body)
             noted = {"OCI-Subject": subject} if subject and self.referrers else {}
             request.reply(201, {"Docker-Content-Digest": digest, **noted})
+            return
+        if request.command == "DELETE":
+            gone = self.manifests.pop((repository, name), None)
+            for key in [key for key, body in self.manifests.items() if key[0] == repository and body == gone]:
+                del self.manifests[key]
+            request.reply(404 if gone is None else 202)
             return
         found = self.manifests.get((repository, name))
         digest = "sha256:" + hashlib.sha256(found or b"").hexdigest()

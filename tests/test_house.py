@@ -27,7 +27,7 @@ LONGEST: Final = 400
 ORDER: Final = """
     background closure redaction
     errors platforms
-    digest scratch
+    digest lease scratch
     tree lock manifest.shape
     store interpreter waiver cells sandbox_child untar manifest.fragments manifest.lines proxies
     user_config
@@ -37,6 +37,7 @@ ORDER: Final = """
     net remote sandbox layer scan listing failed action difference
     weight
     unpacked plan ahead transports
+    marking sweeping weighing
     parts conflicts impure signing cache kinds.*
     manifest
     locks fetching about

@@ -83,6 +83,15 @@ class CachePlace:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """What `gc` keeps of what is not current any more: the newest releases of each image, and what is so many days
+    old or less."""
+
+    days: int = 30
+    releases: int = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Archive:
     """A Debian-style archive. `keyring` names one that comes with stackbuild, or a file of the project."""
 
@@ -229,6 +238,7 @@ class Manifest:
     sets: Mapping[str, PackageSet]
     images: Mapping[str, Image]
     cache: CachePlace = CachePlace()
+    retention: Retention = Retention()
     lines: Mapping[str, int] = field(default_factory=dict)
 
     @property

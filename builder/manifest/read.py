@@ -29,6 +29,7 @@ from builder.manifest.model import (
     Origin,
     PackageSet,
     Project,
+    Retention,
     Variant,
 )
 from builder.manifest.schema import declaration
@@ -126,6 +127,7 @@ def _manifest(document: Mapping[str, Any], lines: dict[str, int], path: Path) ->
         path=path,
         project=_project(document["project"]),
         cache=CachePlace(**_fields(document.get("cache", {}))),
+        retention=Retention(**_fields(document.get("retention", {}))),
         archives={name: Archive(name=name, **_fields(one)) for name, one in _sorted(document, "archives")},
         indexes=_places(document, "indexes", path),
         channels=_places(document, "channels", path),

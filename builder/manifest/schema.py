@@ -11,6 +11,7 @@ from typing import Final, cast
 from builder import kinds
 from builder.digest import Json
 from builder.manifest.fragments import ABSOLUTE, ID, NAME, PLATFORMS, RELATIVE, TEXT, listed, named, table
+from builder.manifest.retention import RETENTION
 from builder.manifest.shape import Schema
 
 _CONTRACT: Final[Schema] = {**NAME, "title": "the name of a contract", "examples": ["kubeflow"]}
@@ -364,6 +365,7 @@ def declaration() -> Schema:
         {
             "project": _PROJECT,
             "cache": _CACHE,
+            "retention": RETENTION,
             "archives": named("Debian archives by name.", _ARCHIVE),
             "indexes": named("Python package indexes by name: URLs. `pypi` is always there.", _INDEX),
             "channels": named("Conda channels by name: URLs. `conda-forge` is always there.", _CHANNEL),

@@ -128,6 +128,10 @@ class Registry:
         """Ask for tokens that may push from now on: some registries do not say that it is what they lack."""
         self._tokens.want(f"repository:{self.repository}:pull,push")
 
+    def deleting(self) -> None:
+        """Ask for tokens that may delete from now on."""
+        self._tokens.want(f"repository:{self.repository}:pull,delete")
+
     def vouch(self, url: str) -> None:
         """Let an upload that the registry sent to `url` have its login if that is the registry itself, else none."""
         here, there = urlsplit(self.base), urlsplit(url)

@@ -16,7 +16,7 @@ from builder.manifest.model import PLAIN, Target
 from builder.plan import Plan
 from builder.planner import plan_targets, space
 from builder.site import Planned
-from builder.workflow import explain, fresh
+from builder.workflow import explain, fresh, projects
 from builder.workflow.fresh import Built
 from builder.workflow.project import Project
 
@@ -64,27 +64,36 @@ def build(
         Problems: actions failed; what was finished is kept.
         StackbuildError: the disk cannot hold it.
     """
-    project.store.sweep()
-    wanted = _images(planned, targets)
-    whole = Plan.of(wanted)
-    if cache is not None:
-        cache.fill(whole, wanted)
-    needed = whole.stale(project.store, wanted)
-    client, nearby = (cache.client, cache.url) if cache is not None else (client, None)
-    fetcher = Fetcher(project.manifest, project.store, client, progress, nearby=nearby)
-    actions = [action for action in whole.order() if action.plan_key in needed]
-    foresee(project.store, fetcher.missing(pins_of(actions)), sum(map(space, actions)))
-    try:
-        execute(whole, needed, project.store, jobs=jobs, fetch=fetcher, watcher=watcher)
-    finally:
-        explain.record(project, planned)
-        if cache is not None and share:
-            cache.keep(whole.order())
-    _tag(project, planned, targets)
+    with project.store.leased():
+        project.store.sweep()
+        projects.note(project.store, project.manifest, {})  # Its locks count for `gc`, however far this comes.
+        wanted = _images(planned, targets)
+        whole = Plan.of(wanted)
+        if cache is not None:
+            cache.fill(whole, wanted)
+        needed = whole.stale(project.store, wanted)
+        client, nearby = (cache.client, cache.url) if cache is not None else (client, None)
+        fetcher = Fetcher(project.manifest, project.store, client, progress, nearby=nearby)
+        actions = [action for action in whole.order() if action.plan_key in needed]
+        foresee(project.store, fetcher.missing(pins_of(actions)), sum(map(space, actions)))
+        try:
+            execute(whole, needed, project.store, jobs=jobs, fetch=fetcher, watcher=watcher)
+        finally:
+            explain.record(project, planned)
+            projects.note(project.store, project.manifest, _ends(project, planned))
+            if cache is not None and share:
+                cache.keep(whole.order())
+        _tag(project, planned, targets)
     return Built(
         fresh=tuple(target for target, end in zip(targets, wanted, strict=True) if end.plan_key in needed),
         kept=tuple(target for target, end in zip(targets, wanted, strict=True) if end.plan_key not in needed),
     )
+
+
+def _ends(project: Project, planned: Mapping[Target, Planned]) -> dict[str, Digest]:
+    """The plan keys of the images that are built, by target."""
+    ends = {str(target): one.image.plan_key for target, one in planned.items() if one.image is not None}
+    return {target: key for target, key in ends.items() if project.store.has_action(key)}
 
 
 def remember(project: Project, planned: Mapping[Target, Planned], targets: Sequence[Target]) -> None:

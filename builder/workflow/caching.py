@@ -9,6 +9,7 @@ from builder.signing import Signer
 from builder.transports.registry import Registry
 from builder.workflow.network import environ_of
 from builder.workflow.project import Project
+from builder.workflow.releases import now
 
 KEY = "STACKBUILD_CACHE_KEY"
 _SCHEME = "oci://"
@@ -24,21 +25,18 @@ def opened(project: Project, place: str, *, share: bool, told: Told) -> Cache | 
         StackbuildError: the place is none; there is no key.
     """
     said = project.manifest.cache
-    place = place or said.place
-    if not place:
+    registry = located(project, place)
+    if registry is None:
         if share:
             raise StackbuildError(
                 "no cache to write to", next_step="--cache oci://HOST/REPOSITORY, or place in [cache] of stacks.toml"
             )
         return None
-    host, slash, repository = place.removeprefix(_SCHEME).partition("/")
-    if not place.startswith(_SCHEME) or not slash or not repository or not host:
-        raise StackbuildError(f"not a place of a cache: {place}", expected="oci://HOST/REPOSITORY")
     environ = environ_of(project)
     signer = Signer(environ[KEY]) if share and environ.get(KEY) else None
     if share and signer is None and not said.trusted:
         raise StackbuildError(
-            f"nobody would believe what is written to {place}",
+            f"nobody would believe what is written to {registry.name}",
             expected=f"a key to sign with in {KEY}, or trusted = true in [cache] of stacks.toml",
         )
     if signer is not None and not said.trusted and signer.public not in said.keys:
@@ -50,5 +48,21 @@ def opened(project: Project, place: str, *, share: bool, told: Told) -> Cache | 
         )
     if not (said.trusted or said.keys):
         told("cache: only files that it has are taken; for results, say in [cache] of stacks.toml whom you trust")
-    registry = Registry(Client(environ=environ), host, repository, environ)
-    return Cache(registry, project.store, Trust(registry=said.trusted, keys=said.keys), told, signer)
+    trust = Trust(registry=said.trusted, keys=said.keys)
+    return Cache(registry, project.store, trust, told, signer, now())
+
+
+def located(project: Project, place: str) -> Registry | None:
+    """The repository of a place `oci://HOST/REPOSITORY`, or of the manifest's; None where neither is.
+
+    Raises:
+        StackbuildError: the place is none.
+    """
+    place = place or project.manifest.cache.place
+    if not place:
+        return None
+    host, slash, repository = place.removeprefix(_SCHEME).partition("/")
+    if not place.startswith(_SCHEME) or not slash or not repository or not host:
+        raise StackbuildError(f"not a place of a cache: {place}", expected="oci://HOST/REPOSITORY")
+    environ = environ_of(project)
+    return Registry(Client(environ=environ), host, repository, environ)

@@ -42,9 +42,16 @@ def find_manifest(start: Path) -> Path:
     )
 
 
-def open_store() -> Store:
-    """The store that the environment names."""
-    return Store.open(default_path(os.environ))
+def open_store(*, held: bool = True) -> Store:
+    """The store that the environment names.
+
+    Args:
+        held: whether to keep `gc` from it, for as long as the object lives.
+    """
+    store = Store.open(default_path(os.environ))
+    if held:
+        store.hold()
+    return store
 
 
 def open_project(start: Path) -> Project:

@@ -63,8 +63,40 @@ def recorded(project: Project, names: Sequence[str] = ()) -> tuple[Release, ...]
     return tuple(one for one in own if not names or one.name in names)
 
 
+def everything(store: Store) -> tuple[Release, ...]:
+    """The releases of all projects that were pushed from a store, oldest first."""
+    return tuple(_lines(store))
+
+
+def retained(releases: Sequence[Release], newest: int, since: str) -> tuple[Release, ...]:
+    """Those of one project's releases that are kept whole, oldest first.
+
+    Of each name, the newest digests; what is newer than a moment; and of each tag that has moved, what it names now
+    and what it named before, where `rollback` would take it.
+
+    Args:
+        newest: how many digests of each name.
+        since: in UTC, as RFC 3339 writes it.
+    """
+    kept: set[tuple[str, Digest]] = set()
+    names = dict.fromkeys(one.name for one in releases)
+    for name in names:
+        own = [one for one in releases if one.name == name]
+        digests = list(dict.fromkeys(one.digest for one in reversed(own)))
+        kept.update((name, one) for one in digests[:newest])
+        for tag in dict.fromkeys(tag for one in own for tag in one.tags):
+            history = _history(own, tag)
+            kept.update((name, one) for one in history[-2:] if len(history) > 1)
+    return tuple(one for one in releases if one.time > since or (one.name, one.digest) in kept)
+
+
 def now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return stamp(datetime.now(UTC))
+
+
+def stamp(moment: datetime) -> str:
+    """A moment in UTC, as RFC 3339 writes it; such texts sort by time."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def homes(store: Store) -> Iterator[tuple[str, Digest]]:

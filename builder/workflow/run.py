@@ -15,6 +15,7 @@ from builder.platforms import NATIVE
 from builder.runtime import Start, User, container, forward, volume
 from builder.sandbox import ENVIRONMENT, Command, Root, started
 from builder.store import Store
+from builder.unpacked import held
 from builder.workflow.check import open_image
 from builder.workflow.project import Project, select
 
@@ -54,6 +55,7 @@ def run(
             folder.chmod(0o2775)
         full = Start(env=start.env, network=start.network, volumes=((folder, image.env()["HOME"]),))
         with container(image, full, quiet=False) as running:
+            project.store.release()  # It may run for days, and `gc` leaves it what it stands on.
             if not inside or start.network:
                 return running.wait()
             with socket.create_server(("127.0.0.1", port)) as listener:
@@ -71,6 +73,7 @@ def shell(project: Project, target: Target, argv: tuple[str, ...], *, as_root: b
     image = open_image(project, target)
     start = Start(user=User(uid=0, gid=0) if as_root else None, argv=argv or _SHELL, no_new_privs=not as_root)
     with container(image, start, quiet=False) as running:
+        project.store.release()
         return running.wait()
 
 
@@ -81,7 +84,8 @@ def shell_at(store: Store, name: str, argv: tuple[str, ...]) -> int:
         StackbuildError: no such step failed.
     """
     upper, lowers = failed.find(store, name)
-    with store.workspace() as workspace:
+    with held((upper.parent, *lowers)), store.workspace() as workspace:
+        store.release()
         root = Root(workspace=workspace, lowers=lowers, upper=upper)
         command = Command(argv=argv or _SHELL, env={**ENVIRONMENT, "TERM": os.environ.get("TERM", "dumb")})
         with started(root, command, stdin=None) as running:

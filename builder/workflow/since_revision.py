@@ -28,8 +28,7 @@ def changed(
     Raises:
         StackbuildError: git does not know the revision, or its manifest cannot be planned.
     """
-    with at(project, revision) as old:
-        then = plan_targets(old.manifest, old.locks, tuple(old.manifest.targets()))
+    then = planned_at(project, revision)
     found = []
     for target in targets:
         before, now = then.get(target), planned[target].image
@@ -59,6 +58,16 @@ def commit_of(folder: Path, revision: str) -> str:
     except StackbuildError:
         return ""
     return found.decode().strip()
+
+
+def planned_at(project: Project, revision: str) -> dict[Target, Planned]:
+    """What the project's manifest, locks, overlays and scripts of a git revision come to; files are not there any more.
+
+    Raises:
+        StackbuildError: git does not know the revision, or its manifest cannot be planned.
+    """
+    with at(project, revision) as old:
+        return plan_targets(old.manifest, old.locks, tuple(old.manifest.targets()))
 
 
 def _export(folder: Path, revision: str, manifest: str, into: Path) -> None:

@@ -55,6 +55,12 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
         yield found
 
 
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with services.daemon(tmp_path_factory.mktemp("docker")) as found:
+        yield found
+
+
 def machine(platform: str) -> str:
     return {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}[platform]
 
@@ -95,14 +101,13 @@ def test_one_index_in_a_registry(both: Site, registry: Registry, tmp_path: Path)
     assert subprocess.run(run, capture_output=True, text=True, check=True).stdout.strip() == machine(OTHER)
 
 
-def test_docker_runs_the_other_one(both: Site, registry: Registry, tmp_path: Path) -> None:
+def test_docker_runs_the_other_one(both: Site, registry: Registry, daemon: str) -> None:
     """Pulled from the index by platform, as on a machine of that platform."""
     where = f"{registry.host}/docker"
     both.run("push", "tool", "--to", where + "/{image}", "--tag", REF)
-    with services.daemon(tmp_path / "docker") as host:
-        docker(host, "pull", "--quiet", "--platform", OTHER, f"{where}/tool:{REF}")
-        run = ["run", "--rm", "--network=none", "--platform", OTHER, "--entrypoint", "/usr/local/bin/tool"]
-        assert docker(host, *run, f"{where}/tool:{REF}").strip() == machine(OTHER)
+    docker(daemon, "pull", "--quiet", "--platform", OTHER, f"{where}/tool:{REF}")
+    run = ["run", "--rm", "--network=none", "--platform", OTHER, "--entrypoint", "/usr/local/bin/tool"]
+    assert docker(daemon, *run, f"{where}/tool:{REF}").strip() == machine(OTHER)
 
 
 def test_where_no_interpreter_is_registered(both: Site) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from builder import __version__
 from builder.errors import StackbuildError
+from builder.offline import VARIABLE
 
 _COMMANDS = Path(__file__).with_name("commands")
 
@@ -54,10 +56,13 @@ def _summary(name: str) -> str:
 
 @click.command(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("-C", "folder", metavar="FOLDER", default=".", help="Work as if started in this folder.")
+@click.option("--offline", is_flag=True, help="Ask no network for anything; STACKBUILD_OFFLINE=1 says the same.")
 @click.version_option(__version__, prog_name="stackbuild")
 @click.pass_context
-def cli(ctx: click.Context, folder: str) -> None:
+def cli(ctx: click.Context, folder: str, offline: bool) -> None:
     """Build families of notebook images from locks: reproducibly, and only what a change touches."""
+    if offline:
+        os.environ[VARIABLE] = "1"  # Whatever this run starts shall know it too.
     ctx.obj = Path(folder).absolute()
 
 
@@ -115,10 +120,10 @@ def become_root() -> None:
 
     Trees have many owners, and only there may one process write them (user_namespaces(7), newuidmap(1)).
     """
-    wanted = [word for word in sys.argv[1:] if not word.startswith("-")][:1]
-    if os.geteuid() == 0 or not wanted or wanted[0] not in _NEED_ROOT or "STACKBUILD_IN_NAMESPACE" in os.environ:
+    wanted = _wanted(sys.argv[1:])
+    if os.geteuid() == 0 or wanted not in _NEED_ROOT or "STACKBUILD_IN_NAMESPACE" in os.environ:
         return
-    if wanted[0] == "lock" and not _can_unshare():
+    if wanted == "lock" and not _can_unshare():
         return  # Locks need no sandbox, but for sdists, which say so.
     os.environ["STACKBUILD_IN_NAMESPACE"] = "1"
     command = [sys.executable, "-P", "-m", "builder.cli", *sys.argv[1:]]
@@ -126,6 +131,12 @@ def become_root() -> None:
         os.execvp("unshare", ["unshare", "--user", "--map-root-user", "--map-auto", "--", *command])
     except FileNotFoundError:
         return
+
+
+def _wanted(words: Sequence[str]) -> str:
+    """The command among the words of a command line: the first that is neither an option nor the folder of `-C`."""
+    folders = {number + 1 for number, word in enumerate(words) if word == "-C"}
+    return next((word for number, word in enumerate(words) if number not in folders and word[:1] != "-"), "")
 
 
 def _can_unshare() -> bool:

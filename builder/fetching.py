@@ -15,6 +15,7 @@ from builder.errors import HostileInput, Problems, StackbuildError, Unreachable
 from builder.kinds import kinds, submodule
 from builder.lock import Pin
 from builder.manifest.model import Manifest
+from builder.offline import offline
 from builder.store import Store
 from builder.user_config import environment
 
@@ -86,13 +87,9 @@ class Fetcher:
             if self._nearby is not None and self._tried(pin, self._nearby(pin.digest)):
                 return None
             try:
-                self._download(pin, self.urls(pin))
+                self._download(pin, self._places(pin))
             except Unreachable as error:
-                return Unreachable(
-                    f"no source has {pin.name}=={pin.version} any more, or none answers: {pin.filename}",
-                    got=error.what,
-                    next_step="try again later, or move only such pins: stackbuild lock --refresh-missing",
-                )
+                return _unreachable(pin, error)
             except HostileInput as error:
                 return HostileInput(
                     error.what,
@@ -132,6 +129,15 @@ class Fetcher:
             self._client = Client()
         return self._client
 
+    def _places(self, pin: Pin) -> Sequence[str]:
+        """Where the file may be; offline, what this machine does not say is no error: nobody would be asked anyway."""
+        try:
+            return self.urls(pin)
+        except StackbuildError:
+            if offline(os.environ):
+                return ()
+            raise
+
     def urls(self, pin: Pin) -> Sequence[str]:
         """Where a pin's file may be, best first."""
         with self._mutex:
@@ -139,6 +145,20 @@ class Fetcher:
                 places = submodule(pin.kind, "places") or kinds()[pin.kind]
                 self._finders[pin.kind] = places.finder(self._manifest, self._http(), environment(os.environ))
         return self._finders[pin.kind](pin)
+
+
+def _unreachable(pin: Pin, error: Unreachable) -> Unreachable:
+    if offline(os.environ):
+        return Unreachable(
+            f"offline, and not in the store: {pin.kind} {pin.name} {pin.version}",
+            where=pin.filename,
+            next_step="build it, or bundle it (stackbuild bundle), where there is a network",
+        )
+    return Unreachable(
+        f"no source has {pin.name}=={pin.version} any more, or none answers: {pin.filename}",
+        got=error.what,
+        next_step="try again later, or move only such pins: stackbuild lock --refresh-missing",
+    )
 
 
 def foresee(store: Store, pins: Sequence[Pin], laid: int) -> None:

@@ -54,13 +54,13 @@ class Client:
     """An HTTP client for many threads, which share its connections.
 
     Args:
-        offline: refuse every request that would leave this machine's disk.
-        environ: says how this machine reaches the network; the process's own, with the user's configuration, if None.
+        environ: says how this machine reaches the network, and whether it may (`offline.py`; `file:` URLs always may);
+            the process's own, with the user's configuration, if None.
             It is looked at when something is fetched over the network for the first time.
     """
 
-    def __init__(self, *, offline: bool = False, environ: Mapping[str, str] | None = None) -> None:
-        self._requester = Requester(offline=offline, environ=environ)
+    def __init__(self, *, environ: Mapping[str, str] | None = None) -> None:
+        self._requester = Requester(environ=environ)
         self._threads = ThreadPoolExecutor(_AT_ONCE)
 
     def each(self, ask: Callable[[_Item], _Found], items: Iterable[_Item]) -> list[_Found]:

@@ -15,6 +15,7 @@ import requests
 
 from builder.credentials import Logins
 from builder.errors import Unreachable
+from builder.offline import refuse
 from builder.redaction import redact
 from builder.session import Connections, Session
 from builder.user_config import environment
@@ -59,8 +60,7 @@ class Authority(Protocol):
 class Requester:
     """Sends requests from many threads, over connections that they share. The arguments are those of `net.Client`."""
 
-    def __init__(self, *, offline: bool, environ: Mapping[str, str] | None) -> None:
-        self._offline = offline
+    def __init__(self, *, environ: Mapping[str, str] | None) -> None:
         self._environ = environ
         self._logins: Logins | None = None
         self._connections: Connections | None = None
@@ -92,11 +92,10 @@ class Requester:
             unsigned: without an authority.
 
         Raises:
-            Unreachable: no answer, or a refusal.
+            Unreachable: no answer, or a refusal; or this run may use no network.
             StackbuildError: a login would travel in clear, or the user's configuration is wrong.
         """
-        if self._offline:
-            raise Unreachable(f"offline: {redact(url)} is needed", next_step="run again without --offline")
+        refuse(os.environ if self._environ is None else self._environ, f"{redact(url)} is needed")
         reason, hint = "", ""
         for attempt in range(attempts):
             try:

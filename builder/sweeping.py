@@ -75,6 +75,8 @@ def rooms(store: Store, marks: Marks, ages: Ages) -> tuple[Room, ...]:
     def metadata(path: Path) -> bool:
         return path.name[-64:] in sources or fresh(path)
 
+    program = _room(store, "wheels", ages, fresh)
+    sources |= {name for entry in program.entries if entry.kept for name in _wheels(entry.path)}
     failed = _room(store, "failed", ages, fresh)
     layers |= {name for entry in failed.entries if entry.kept for name in _lowers(entry.path)}
     return (
@@ -82,6 +84,7 @@ def rooms(store: Store, marks: Marks, ages: Ages) -> tuple[Room, ...]:
         _room(store, "names", ages, lambda path: _text(path).removeprefix("sha256:") in actions),
         _room(store, "proven", ages, lambda path: path.name in actions),
         _room(store, "actions", ages, lambda path: path.stem in actions),
+        program,
         _room(store, "sources/sha256", ages, lambda path: path.name in sources),
         _room(store, "images/blobs/sha256", ages, lambda path: path.name in blobs),
         failed,
@@ -145,6 +148,14 @@ def _tabled(path: Path) -> set[str]:
         keys = [str(row["key"]) for row in json.loads(path.read_bytes()).values()]
         return {key.removeprefix("sha256:") for key in keys if key}
     except (ValueError, KeyError, TypeError, AttributeError):
+        return set()
+
+
+def _wheels(table: Path) -> set[str]:
+    """The digests, in hex, of the wheels that a bundle took for stackbuild itself; none of a damaged table."""
+    try:
+        return {str(digest).removeprefix("sha256:") for _, digest, _ in json.loads(table.read_bytes())}
+    except (OSError, ValueError, TypeError):
         return set()
 
 

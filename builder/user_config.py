@@ -26,6 +26,7 @@ from builder.errors import StackbuildError, raise_all
 from builder.manifest.fragments import ABSOLUTE, listed, named, table
 from builder.manifest.lines import locate
 from builder.manifest.shape import Finding, Schema, findings
+from builder.offline import refuse
 from builder.proxies import LOOPBACK, value
 
 _URL: Final[Schema] = {"type": "string", "title": "an http, https or file URL", "pattern": r"^(https?|file)://[^\s]+$"}
@@ -168,8 +169,10 @@ def environment_for_tools(environ: Mapping[str, str]) -> dict[str, str]:
         environ: as `environment` gives it.
 
     Raises:
+        Unreachable: this run may use no network.
         StackbuildError: there is no such file of certificates.
     """
+    refuse(environ, "a program would be started that asks a network")
     found: dict[str, str] = {}
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         if said := value(name, environ):

@@ -27,14 +27,14 @@ LONGEST: Final = 400
 ORDER: Final = """
     background closure redaction
     errors platforms
-    digest lease scratch
+    digest lease scratch offline
     tree lock manifest.shape
     store interpreter waiver cells sandbox_child untar manifest.fragments manifest.lines proxies
     user_config
     credentials
     session
     requester
-    net remote sandbox layer scan listing failed action difference
+    net remote sandbox layer scan listing failed action difference program
     weight
     unpacked plan ahead transports
     marking sweeping weighing
@@ -88,6 +88,7 @@ ONLY_IN: Final = {
         "kinds.npm.npm",
         "kinds.pip.piptools",
         "kinds.pip.uv",
+        "program",
         "sandbox",
         "transports.docker_config",
         "unpacked",

@@ -283,7 +283,9 @@ def test_url_that_is_none(url: str, store: Store, waits: list[float]) -> None:
 
 def test_offline(store: Store) -> None:
     with pytest.raises(Unreachable, match="offline"), store.new_source() as incoming:
-        Client(offline=True).download(["http://127.0.0.1:9/f"], digest=DIGEST, size=1, into=incoming)
+        Client(environ={"STACKBUILD_OFFLINE": "1"}).download(
+            ["http://127.0.0.1:9/f"], digest=DIGEST, size=1, into=incoming
+        )
 
 
 def test_local_file(tmp_path: Path, store: Store) -> None:

@@ -50,6 +50,7 @@ def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ROOT / "builder", source / "builder", symlinks=True, ignore=shutil.ignore_patterns("__pycache__", ".*_cache")
     )
     shutil.copytree(ROOT / "overlays", source / "overlays", symlinks=True)
+    shutil.copytree(ROOT / "scripts/requirements", source / "scripts/requirements")
     for name in ("LICENSE", "README.md", "pyproject.toml"):
         if (ROOT / name).exists():
             shutil.copy2(ROOT / name, source)
@@ -110,6 +111,23 @@ def _listing(folder: Path) -> list[str]:
         content = f"-> {path.readlink()}" if path.is_symlink() else path.read_bytes().hex()
         rows.append(f"{program} {path.relative_to(folder)} {content}")
     return rows
+
+
+def test_requirements_are_shipped_with_their_digests(prefix: Path) -> None:
+    """`bundle` takes along what they pin, whether or not there is a checkout."""
+    shipped = _site(prefix) / "builder/requirements.txt"
+    assert not shipped.is_symlink()
+    assert shipped.read_bytes() == (ROOT / "scripts/requirements/run.txt").read_bytes()
+
+
+def test_an_installed_program_is_bundled_like_a_checkout(prefix: Path, tmp_path: Path) -> None:
+    """The same names, contents and execute bits, so the same bundle."""
+    script = (
+        "import os\nfrom builder import program\nfrom builder.digest import Digest\n"
+        "for name, path in program.files():\n    print(name, Digest.of_file(path), os.access(path, os.X_OK))\n"
+    )
+    told = _run(prefix / "bin/python", "-P", "-c", script, folder=tmp_path)
+    assert told == _run(sys.executable, "-P", "-c", script, folder=tmp_path, PYTHONPATH=str(ROOT))
 
 
 def test_templates_of_a_checkout_are_its_overlays() -> None:

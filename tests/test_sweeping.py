@@ -111,6 +111,20 @@ def test_metadata_of_a_pinned_file_stays(store: Store) -> None:
     assert names(found, "metadata", kept=True) == [f"wheel-{pinned.hex}"]
 
 
+def test_wheels_of_stackbuild_itself_stay_as_long_as_their_table(store: Store) -> None:
+    """A bundle took them, and the next one would download them again."""
+    with store.new_source() as incoming:
+        incoming.write(b"wheel")
+        wheel = Digest.of(b"wheel")
+        incoming.commit(wheel)
+    store.write("wheels/table.json", json.dumps([["a-1-py3-none-any.whl", wheel, 5]]).encode())
+    patient = Ages(young=OLD.young, caches=time.time() - 3600)
+    assert names(rooms(store, NOTHING, patient), "sources/sha256", kept=True) == [wheel.hex]
+    assert names(rooms(store, NOTHING, OLD), "sources/sha256", kept=True) == []
+    store.write("wheels/table.json", b"[1]")
+    assert names(rooms(store, NOTHING, patient), "sources/sha256", kept=True) == []
+
+
 def test_tables_names_and_proofs_follow_their_actions(store: Store) -> None:
     kept, gone = Digest.of(b"kept"), Digest.of(b"gone")
     for one, word in ((kept, "a"), (gone, "b")):

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from builder.errors import StackbuildError
+from builder.offline import refuse
 
 if TYPE_CHECKING:
     from docker import DockerClient
+
+
+_SOCKET = "unix://"
 
 
 def load(archive: Iterator[bytes]) -> None:
     """Stream an archive of `archive.stream` into the daemon that the environment names (`DOCKER_HOST`, or its socket).
 
     Raises:
-        StackbuildError: no daemon answers, or it refuses.
+        StackbuildError: no daemon answers, or it refuses; offline, it is not on this machine.
     """
+    if not os.environ.get("DOCKER_HOST", _SOCKET).startswith(_SOCKET):
+        refuse(os.environ, "images are loaded into another machine's Docker daemon")
     import docker
     from docker.errors import DockerException
 

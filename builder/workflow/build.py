@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +14,13 @@ from builder.executors.local import Watcher, execute
 from builder.fetching import Fetcher, Progress, foresee
 from builder.lock import Pin
 from builder.manifest.model import PLAIN, Target
+from builder.offline import offline
 from builder.plan import Plan
 from builder.planner import plan_targets, space
 from builder.site import Planned
 from builder.workflow import explain, fresh, projects
 from builder.workflow.fresh import Built
+from builder.workflow.gather import gather
 from builder.workflow.project import Project
 
 if TYPE_CHECKING:
@@ -63,6 +66,7 @@ def build(
     Raises:
         Problems: actions failed; what was finished is kept.
         StackbuildError: the disk cannot hold it.
+        Unreachable: there may be no network, and files are missing.
     """
     with project.store.leased():
         project.store.sweep()
@@ -76,6 +80,8 @@ def build(
         fetcher = Fetcher(project.manifest, project.store, client, progress, nearby=nearby)
         actions = [action for action in whole.order() if action.plan_key in needed]
         foresee(project.store, fetcher.missing(pins_of(actions)), sum(map(space, actions)))
+        if offline(os.environ):
+            gather(fetcher, actions, targets)
         try:
             execute(whole, needed, project.store, jobs=jobs, fetch=fetcher, watcher=watcher)
         finally:
@@ -137,7 +143,10 @@ def complete(project: Project, planned: Mapping[Target, Planned], target: Target
     needed = whole.stale(project.store, wanted)
     if needed:
         fetcher = Fetcher(project.manifest, project.store)
-        foresee(project.store, fetcher.missing(pins_of([whole.action(key) for key in needed])), 0)
+        actions = [whole.action(key) for key in sorted(needed)]
+        foresee(project.store, fetcher.missing(pins_of(actions)), 0)
+        if offline(os.environ):
+            gather(fetcher, actions, [target])
         execute(whole, needed, project.store, jobs=1, fetch=fetcher, watcher=_Silent())
 
 

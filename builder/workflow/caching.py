@@ -5,6 +5,7 @@ from __future__ import annotations
 from builder.cache import Cache, Told, Trust
 from builder.errors import StackbuildError
 from builder.net import Client
+from builder.offline import offline, refuse
 from builder.signing import Signer
 from builder.transports.registry import Registry
 from builder.workflow.network import environ_of
@@ -16,13 +17,14 @@ _SCHEME = "oci://"
 
 
 def opened(project: Project, place: str, *, share: bool, told: Told) -> Cache | None:
-    """The cache at a place, or at the manifest's; None where neither is.
+    """The cache at a place, or at the manifest's; None where neither is, and for a build without a network.
 
     Args:
         share: whether it will be written to, so that a key to sign with is needed unless the registry is trusted.
 
     Raises:
         StackbuildError: the place is none; there is no key.
+        Unreachable: it is to be written to, and there may be no network.
     """
     said = project.manifest.cache
     registry = located(project, place)
@@ -33,6 +35,11 @@ def opened(project: Project, place: str, *, share: bool, told: Told) -> Cache | 
             )
         return None
     environ = environ_of(project)
+    if share:
+        refuse(environ, "what is built is left in a registry")
+    if offline(environ):
+        told("cache: not asked, as this run is offline")
+        return None
     signer = Signer(environ[KEY]) if share and environ.get(KEY) else None
     if share and signer is None and not said.trusted:
         raise StackbuildError(

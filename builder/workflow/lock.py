@@ -19,6 +19,7 @@ from builder.locking import Making, inherited_locks, relative
 from builder.locks import formats
 from builder.manifest.model import Target
 from builder.net import Client
+from builder.offline import refuse
 from builder.platforms import NATIVE
 from builder.workflow.project import Project
 
@@ -58,7 +59,9 @@ def lock(project: Project, targets: Sequence[Target], wish: Wish, told: Told) ->
 
     Raises:
         Problems: targets without a solution.
+        Unreachable: this run may use no network.
     """
+    refuse(os.environ, "locks are made of what indexes, archives and registries say today", "stackbuild lock --check")
     client = Client()
     fetch = Fetcher(project.manifest, project.store, client)
     making = Making(

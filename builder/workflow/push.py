@@ -23,6 +23,7 @@ from builder.errors import StackbuildError
 from builder.kinds.oci.reference import parse
 from builder.manifest.model import Target
 from builder.net import Client
+from builder.offline import refuse
 from builder.site import Planned
 from builder.transports.registry import Registry
 from builder.transports.upload import Upload
@@ -74,7 +75,8 @@ def push(
         templates: of tags, instead of the project's.
 
     Raises:
-        Problems, StackbuildError: a target is not built; the registry refuses, or does not answer.
+        Problems, StackbuildError: a target is not built; the registry refuses, or does not answer; this run may use no
+            network.
     """
     tags = Tags(project, templates)
     tags.of(Digest.of(b""))  # What is wrong with them is said before anything is sent.
@@ -84,6 +86,7 @@ def push(
     for name in names:
         parted(name)
     environ = environ_of(project)
+    refuse(environ, "images are pushed to a registry")
     client = Client(environ=environ)
     work = _Push(project, planned, client, environ, repository, told)
     absent = [one for one, there in zip(images, client.each(work.has, images), strict=True) if not there]

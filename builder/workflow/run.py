@@ -11,6 +11,7 @@ from pathlib import Path
 from builder import failed
 from builder.errors import StackbuildError
 from builder.manifest.model import Target
+from builder.offline import refuse
 from builder.platforms import NATIVE
 from builder.runtime import Start, User, container, forward, volume
 from builder.sandbox import ENVIRONMENT, Command, Root, started
@@ -45,6 +46,8 @@ def run(
         home: mounted over the image's home; None for a fresh volume that is thrown away.
         port: on this machine's loopback, carried to the image's first exposed port; 0 for any free one.
     """
+    if start.network:
+        refuse(os.environ, "the container would share this machine's network")
     image = open_image(project, target)
     inside = next((int(one.partition("/")[0]) for one in sorted(image.config.get("ExposedPorts", {}))), 0)
     with volume(project.store, image.user()) as fresh:

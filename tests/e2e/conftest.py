@@ -76,10 +76,10 @@ def build(site: Site, downloads: Path, *targets: str) -> None:
         pytest.fail(said.err)
     ends = [site.planned(image).image for image in targets]
     needed = [one for end in ends if end is not None for one in end.walk()]
-    _keep(site, downloads, {pin.digest.hex for action in needed for pin in action.sources.values()})
+    keep(site, downloads, {pin.digest.hex for action in needed for pin in action.sources.values()})
 
 
-def _keep(site: Site, downloads: Path, names: set[str]) -> None:
+def keep(site: Site, downloads: Path, names: set[str]) -> None:
     """Keep fetched files for later sessions."""
     into = downloads / "sources/sha256"
     into.mkdir(parents=True, exist_ok=True)
@@ -116,7 +116,7 @@ def small_locked(tmp_path_factory: pytest.TempPathFactory, downloads: Path) -> S
     if said.code:
         need_network(said.err)
         pytest.fail(said.err)
-    _keep(site, downloads, {path.name for path in (site.store_path / "sources/sha256").iterdir()})
+    keep(site, downloads, {path.name for path in (site.store_path / "sources/sha256").iterdir()})
     return site
 
 

@@ -3,7 +3,7 @@
     root ──▶ streams   deflated pieces, end to end, from the layer writer's own codec
              table     a row for each piece: its key, where its stream lies, its CRC-32
 
-A piece's key is made of its file's content up to the piece's end (`layer.piece_key`), which the layer writer has at
+A piece's key is made of its file's content up to the piece's end (`blob.piece_key`), which the layer writer has at
 hand when it comes to that piece. Names, times and inodes do not matter: what is changed, moved, replaced or removed
 in between is found if and only if its bytes are, so a layer's bytes are the same with and without.
 
@@ -25,24 +25,30 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from builder import compression
 from builder.action import Workshop
 from builder.background import background
-from builder.layer import CHUNK, Ahead, Deflated, deflated, piece_key
+from builder.blob import Ahead, Deflated, piece_key
+from builder.compression import Codec, gzip
 
 _ROW = struct.Struct("<36sQQI")
 
 
 @contextmanager
-def deflating(workshop: Workshop, root: Path, folder: Path, skipped: frozenset[str]) -> Iterator[Path | None]:
+def deflating(
+    workshop: Workshop, root: Path, folder: Path, skipped: frozenset[str], codec: Codec
+) -> Iterator[Path | None]:
     """Deflate ahead from the moment that somebody opens and closes the FIFO that is given, to the end of the block.
 
-    The FIFO is None where all cores have something to do.
+    The FIFO is None where all cores have something to do, or the layers' format deflates nothing.
 
     Args:
         folder: will be made, and hold streams and table.
         skipped: top-level names of `root` that are left out.
+        codec: how the layers will be compressed.
     """
-    if workshop.jobs == 1:
+    length = compression.of(codec).PIECE
+    if workshop.jobs == 1 or not length:
         yield None
         return
     folder.mkdir()
@@ -55,7 +61,7 @@ def deflating(workshop: Workshop, root: Path, folder: Path, skipped: frozenset[s
         with fifo.open("rb", buffering=0) as stream:  # Blocks until somebody opens it.
             stream.read(1)  # Blocks until it is closed.
         if wanted.exists():
-            running.append(workshop.heavy(deflate, str(root), str(folder), skipped))
+            running.append(workshop.heavy(deflate, str(root), str(folder), skipped, length))
 
     waiting = Thread(target=wait, daemon=True)
     waiting.start()
@@ -71,9 +77,13 @@ def deflating(workshop: Workshop, root: Path, folder: Path, skipped: frozenset[s
                 future.result()
 
 
-def deflate(root: str, folder: str, skipped: frozenset[str]) -> None:
-    """Deflate regular files below `root` at low priority, as long as `folder` holds a file named `wanted`."""
-    worker = Thread(target=_deflate, args=(root, folder, skipped))
+def deflate(root: str, folder: str, skipped: frozenset[str], length: int) -> None:
+    """Deflate regular files below `root` at low priority, as long as `folder` holds a file named `wanted`.
+
+    Args:
+        length: bytes of a piece.
+    """
+    worker = Thread(target=_deflate, args=(root, folder, skipped, length))
     worker.start()
     worker.join()
 
@@ -95,16 +105,16 @@ def reader(folder: Path) -> Ahead | None:
     return find
 
 
-def _deflate(root: str, folder: str, skipped: frozenset[str]) -> None:
+def _deflate(root: str, folder: str, skipped: frozenset[str], length: int) -> None:
     background()  # This thread alone: the process has other work later.
     table: dict[bytes, bytes] = {}
     try:
         with open(f"{folder}/streams", "xb") as streams:
-            for key, piece in _pieces(root, skipped):
+            for key, piece in _pieces(root, skipped, length):
                 if not os.path.exists(f"{folder}/wanted"):
                     break
                 if key not in table:
-                    start, (packed, crc) = streams.tell(), deflated(piece)
+                    start, (packed, crc) = streams.tell(), gzip.deflated(piece)
                     streams.write(packed)
                     table[key] = _ROW.pack(key, start, streams.tell(), crc)
         if table:
@@ -114,7 +124,7 @@ def _deflate(root: str, folder: str, skipped: frozenset[str]) -> None:
         return  # There is no room for it: the layer writer finds no table.
 
 
-def _pieces(root: str, skipped: frozenset[str]) -> Iterator[tuple[bytes, bytes]]:
+def _pieces(root: str, skipped: frozenset[str], length: int) -> Iterator[tuple[bytes, bytes]]:
     """Key and bytes of each piece of each regular file, a file with several names once."""
     top, seen = os.open(root, os.O_RDONLY | os.O_DIRECTORY), set()
     for handle in _files(top, skipped):
@@ -122,7 +132,7 @@ def _pieces(root: str, skipped: frozenset[str]) -> Iterator[tuple[bytes, bytes]]
             info = os.fstat(handle)
             if info.st_ino not in seen:
                 seen.add(info.st_ino)
-                digest, limit = hashlib.sha256(), min(CHUNK, info.st_size + 1)
+                digest, limit = hashlib.sha256(), min(length, info.st_size + 1)
                 while piece := stream.read(limit):
                     digest.update(piece)
                     yield piece_key(digest.digest(), len(piece)), piece

@@ -158,7 +158,13 @@ def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -
             "mediaType": MANIFEST_TYPE,
             "config": {"mediaType": CONFIG_TYPE, "digest": config_digest, "size": len(config)},
             "layers": [
-                {"mediaType": layer["media_type"], "digest": layer["digest"], "size": layer["size"]} for layer in layers
+                {
+                    "mediaType": layer["media_type"],
+                    "digest": layer["digest"],
+                    "size": layer["size"],
+                    **{name: layer[name] for name in ("annotations",) if name in layer},
+                }
+                for layer in layers
             ],
             **said,
         }

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from builder import compression
 from builder.action import Action
+from builder.compression import Codec
 from builder.errors import StackbuildError
 from builder.lock import Lock, Pin
 from builder.locks import Locks, held
@@ -56,6 +58,11 @@ class Site:
                 next_step='layout = "NAME" in it or an ancestor',
             )
         return found
+
+    @property
+    def codec(self) -> Codec:
+        """How layers are compressed, for the options of every action that writes any."""
+        return compression.codec(self.manifest.project.compression)
 
     @property
     def architecture(self) -> str:

@@ -15,17 +15,21 @@ import pytest
 
 from builder import ahead
 from builder.action import Workshop
-from builder.layer import CHUNK, Ahead, deflated, piece_key, write
+from builder.blob import Ahead, piece_key
+from builder.compression import codec, estargz
+from builder.compression.gzip import PIECE as CHUNK
+from builder.compression.gzip import deflated
+from builder.layer import write
 from builder.scan import scan
 from builder.store import Store
 
 _SKIPPED = frozenset({"proc"})
 
 
-def _deflate(root: Path, folder: Path) -> Path:
+def _deflate(root: Path, folder: Path, piece: int = CHUNK) -> Path:
     folder.mkdir()
     (folder / "wanted").touch()
-    ahead.deflate(str(root), str(folder), _SKIPPED)
+    ahead.deflate(str(root), str(folder), _SKIPPED, piece)
     return folder
 
 
@@ -33,10 +37,10 @@ def _key(data: bytes) -> bytes:
     return piece_key(hashlib.sha256(data).digest(), len(data))
 
 
-def _layer(store: Store, root: Path, found: Ahead | None) -> bytes:
+def _layer(store: Store, root: Path, found: Ahead | None, form: str = "gzip") -> bytes:
     entries = sorted(scan(str(root), {}), key=lambda entry: entry.path.encode())
     with store.new_blob() as incoming:
-        return store.blob(write(entries, incoming, found).digest).read_bytes()
+        return store.blob(write(entries, incoming, found, codec=codec(form)).digest).read_bytes()
 
 
 @pytest.fixture
@@ -150,7 +154,7 @@ def _workshop(store: Store, jobs: int, pool: ThreadPoolExecutor) -> Workshop:
 def test_begins_when_told(root: Path, tmp_path: Path, store: Store) -> None:
     with (
         ThreadPoolExecutor() as pool,
-        ahead.deflating(_workshop(store, 2, pool), root, tmp_path / "ahead", _SKIPPED) as begin,
+        ahead.deflating(_workshop(store, 2, pool), root, tmp_path / "ahead", _SKIPPED, codec("gzip")) as begin,
     ):
         assert begin is not None
         assert not (tmp_path / "ahead/streams").exists()
@@ -166,14 +170,40 @@ def test_never_told(jobs: int, root: Path, tmp_path: Path, store: Store) -> None
     with ThreadPoolExecutor() as pool:
         for number in range(30):
             folder = tmp_path / f"ahead-{number}"
-            with ahead.deflating(_workshop(store, jobs, pool), root, folder, _SKIPPED) as begin:
+            with ahead.deflating(_workshop(store, jobs, pool), root, folder, _SKIPPED, codec("gzip")) as begin:
                 assert (begin is None) == (jobs == 1)
             assert ahead.reader(folder) is None
 
 
+def test_a_format_that_deflates_nothing(root: Path, tmp_path: Path, store: Store) -> None:
+    """Nothing is deflated for it, and what was is not used."""
+    with (
+        ThreadPoolExecutor() as pool,
+        ahead.deflating(_workshop(store, 2, pool), root, tmp_path / "none", _SKIPPED, codec("zstd")) as begin,
+    ):
+        assert begin is None
+    found = ahead.reader(_deflate(root, tmp_path / "ahead"))
+    assert _layer(store, root, found, "zstd") == _layer(store, root, None, "zstd")
+
+
+def test_chunks_of_an_estargz_layer_are_found(root: Path, tmp_path: Path, store: Store) -> None:
+    """Each format has pieces of its own size."""
+    found = ahead.reader(_deflate(root, tmp_path / "ahead", estargz.PIECE))
+    assert found is not None
+    used: list[bool] = []
+
+    def counted(key: bytes) -> Any:
+        used.append(found(key) is not None)
+        return found(key)
+
+    assert _layer(store, root, counted, "estargz") == _layer(store, root, None, "estargz")
+    assert used.count(False) == 1, "all but the landmark"
+    assert len(used) > 40 + 2 * CHUNK // estargz.PIECE
+
+
 def test_told_to_stop(root: Path, tmp_path: Path) -> None:
     (tmp_path / "ahead").mkdir()
-    ahead.deflate(str(root), str(tmp_path / "ahead"), _SKIPPED)
+    ahead.deflate(str(root), str(tmp_path / "ahead"), _SKIPPED, CHUNK)
     assert ahead.reader(tmp_path / "ahead") is None
 
 

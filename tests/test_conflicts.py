@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from builder.action import Action, Result
+from builder.compression import codec
 from builder.conflicts import Clash, clashes, refuse
 from builder.digest import Json
 from builder.errors import Problems
@@ -19,7 +20,7 @@ PATH = "opt/venv/lib/python3.11/site-packages/nvidia/nccl/lib/libnccl.so.2"
 
 
 def layer(store: Store, *entries: Entry) -> dict[str, Any]:
-    return write_part(store, "x", sorted(entries, key=lambda entry: entry.path.encode()))
+    return write_part(store, "x", sorted(entries, key=lambda entry: entry.path.encode()), codec("gzip"))
 
 
 def file(path: str, owner: str, data: bytes = b"1", mode: int = 0o644) -> Entry:

@@ -78,9 +78,7 @@ def _pin(name: str, filename: str, version: str = "1.0", **fields: str) -> Pin:
 @pytest.fixture
 def actions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Action]:
     """One action of each kind, planned from a small manifest; the codecs' versions are fixed."""
-    for room in ("account", "apt", "overlay", "pip"):
-        monkeypatch.setattr(f"builder.kinds.{room}.build.codec", lambda: {"codec": "golden"})
-    monkeypatch.setattr("builder.kinds.pip.environment.codec", lambda: {"codec": "golden"})
+    monkeypatch.setattr("builder.compression.codec", lambda name: {"codec": "golden"})
     monkeypatch.setattr("builder.kinds.pip.python.NATIVE", "linux/amd64")
     monkeypatch.setattr("builder.kinds.pip.source_build.library", lambda name: "golden")
     for name, path, mode in (("one", "etc/one.conf", 0o644), ("two", "usr/bin/two", 0o755)):

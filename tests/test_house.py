@@ -34,8 +34,9 @@ ORDER: Final = """
     credentials
     session
     requester
-    net remote sandbox layer scan listing failed action difference program
-    weight
+    net remote sandbox scan listing failed action difference program tar content blob
+    weight compression
+    layer
     unpacked plan ahead transports
     marking sweeping weighing
     parts conflicts impure signing cache kinds.*
@@ -59,11 +60,11 @@ ONLY_IN: Final = {
     "click": ("cli", "commands"),
     "conda_lock": ("kinds.conda.lockfile",),
     "cryptography": ("signing",),
-    "deflate": ("layer",),
+    "deflate": ("compression.gzip",),
     "docker": ("transports.daemon",),
     "http": ("net", "runtime"),
     "installer": ("kinds.pip",),
-    "isal": ("layer", "unpacked"),
+    "isal": ("compression.gzip", "content", "unpacked"),
     "multiprocessing": ("executors",),
     "networkx": ("plan",),
     "packaging": ("kinds.pip",),
@@ -77,7 +78,7 @@ ONLY_IN: Final = {
     "urllib3": ("net", "session"),
     "uv": ("kinds.pip.uv",),
     "yaml": ("kinds.conda.lockfile",),
-    "zstandard": ("kinds.conda", "kinds.fetch.archive", "unpacked", "kinds.fetch.tar"),
+    "zstandard": ("compression.zstd", "kinds.conda", "kinds.fetch.archive", "unpacked", "kinds.fetch.tar"),
     # In a root file system: sandbox alone, and the programs that run inside it. On the host: resolvers, git, and
     # the whole of stackbuild again, for `verify`. `unpacked` names a constant; `failed` copies as only cp(1) does.
     "subprocess": (

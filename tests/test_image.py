@@ -11,6 +11,7 @@ import pytest
 
 from builder import image
 from builder.action import Action, Result, Workshop
+from builder.compression import codec
 from builder.digest import Digest, Json
 from builder.errors import Problems, StackbuildError
 from builder.parts import write_part
@@ -20,7 +21,7 @@ from tests.test_golden import inline
 
 
 def layer(store: Store, *entries: Entry) -> Result:
-    return {"layers": [write_part(store, entries[0].owner, entries)]}
+    return {"layers": [write_part(store, entries[0].owner, entries, codec("gzip"))]}
 
 
 def file(path: str, owner: str, data: bytes = b"1") -> Entry:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from builder.compression import codec
 from builder.errors import HostileInput, StackbuildError
 from builder.listing import folders, read
 from builder.parts import write_part
@@ -14,7 +15,7 @@ from builder.tree import Bytes, Entry
 
 
 def layer(store: Store, *entries: Entry) -> dict[str, Any]:
-    return write_part(store, "x", sorted(entries, key=lambda entry: entry.path.encode()))
+    return write_part(store, "x", sorted(entries, key=lambda entry: entry.path.encode()), codec("gzip"))
 
 
 def file(path: str, owner: str, data: bytes = b"1", mode: int = 0o644) -> Entry:

@@ -71,6 +71,7 @@ class Project:
     documentation: str = ""
     vendor: str = ""
     licenses: str = ""
+    compression: str = "gzip"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Final, cast
 
-from builder import kinds
+from builder import compression, kinds
 from builder.digest import Json
 from builder.manifest.fragments import ABSOLUTE, ID, NAME, PLATFORMS, RELATIVE, TEXT, listed, named, table
 from builder.manifest.retention import RETENTION
@@ -94,6 +94,13 @@ _PROJECT: Final = table(
             "description": "What the images are licensed under.",
             "title": "an SPDX license expression",
             "examples": ["BSD-3-Clause AND GPL-2.0-or-later"],
+        },
+        "compression": {
+            "type": "string",
+            "description": "How layers are compressed: docs/layers.md says when to choose which. Another one "
+            "builds every layer anew.",
+            "enum": list(compression.names()),
+            "default": compression.DEFAULT,
         },
     },
     "name",

@@ -11,7 +11,7 @@ Source: OCI image-spec v1.1, image-layout.md; Docker's "Image Tarball Manifest" 
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -20,10 +20,19 @@ from builder.digest import Digest, Json, canonical
 from builder.tree import NEWEST
 
 Format: TypeAlias = Literal["oci", "docker"]
-_CHUNK = 1 << 20
+CHUNK = 1 << 20
+"""Bytes that are read at a time."""
 _REF = "org.opencontainers.image.ref.name"
 _NAME = "io.containerd.image.name"
 """What containerd, and Docker with its image store, call an image after loading."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A blob to be read once; `size` in bytes."""
+
+    size: int
+    data: Iterable[bytes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,37 +41,30 @@ class Archived:
 
     Attributes:
         descriptor: of its manifest.
-        blobs: manifest, config and layers.
         names: `registry.example.com/notebooks/jupyter:1.0`; each with a tag.
         layers: digests, lowest first.
+        blobs: manifest, config and layers, each opened when its turn has come.
     """
 
     descriptor: Mapping[str, Any]
     config: Digest
     layers: Sequence[Digest]
     names: Sequence[str]
-
-    @property
-    def blobs(self) -> tuple[Digest, ...]:
-        return Digest(self.descriptor["digest"]), self.config, *self.layers
+    blobs: Mapping[Digest, Callable[[], Source]]
 
 
-def stream(images: Sequence[Archived], form: Format, path_of: Callable[[Archived, Digest], Path]) -> Iterator[bytes]:
-    """The bytes of the archive; equal for equal images, at any time.
-
-    Args:
-        path_of: where a blob of an image lies.
-    """
+def stream(images: Sequence[Archived], form: Format) -> Iterator[bytes]:
+    """The bytes of the archive; equal for equal images, at any time."""
     yield from _text("oci-layout", canonical({"imageLayoutVersion": "1.0.0"}))
     yield from _text("index.json", canonical({"schemaVersion": 2, "manifests": list(_rows(images))}))
     if form == "docker":
         yield from _text("manifest.json", canonical([_docker(one) for one in images]))
     written: set[Digest] = set()
     for one in images:
-        for digest in one.blobs:
+        for digest, opened in one.blobs.items():
             if digest not in written:
                 written.add(digest)
-                yield from _file(_place(digest), path_of(one, digest))
+                yield from _entry(_place(digest), opened())
     yield bytes(2 * tarfile.BLOCKSIZE)
 
 
@@ -84,16 +86,24 @@ def _place(digest: Digest) -> str:
 
 
 def _text(name: str, data: bytes) -> Iterator[bytes]:
-    yield _header(name, len(data)) + data + bytes(-len(data) % tarfile.BLOCKSIZE)
+    yield from _entry(name, Source(len(data), [data]))
 
 
-def _file(name: str, path: Path) -> Iterator[bytes]:
-    with path.open("rb", buffering=0) as stream:
-        size = path.stat().st_size
-        yield _header(name, size)
-        while chunk := stream.read(_CHUNK):
-            yield chunk
-    yield bytes(-size % tarfile.BLOCKSIZE)
+def _entry(name: str, source: Source) -> Iterator[bytes]:
+    yield _header(name, source.size)
+    yield from source.data
+    yield bytes(-source.size % tarfile.BLOCKSIZE)
+
+
+def file(path: Path) -> Source:
+    """A blob as it lies on disk."""
+
+    def read() -> Iterator[bytes]:
+        with path.open("rb", buffering=0) as stream:
+            while chunk := stream.read(CHUNK):
+                yield chunk
+
+    return Source(path.stat().st_size, read())
 
 
 def _header(name: str, size: int) -> bytes:

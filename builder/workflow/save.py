@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from builder.digest import Digest
@@ -11,8 +12,8 @@ from builder.errors import StackbuildError
 from builder.manifest.model import Target
 from builder.site import Planned
 from builder.transports import daemon
-from builder.transports.archive import Archived, Format
-from builder.transports.archive import stream as archived
+from builder.transports.archive import Format, stream
+from builder.workflow import inflated
 from builder.workflow.project import Project
 from builder.workflow.shipment import path_of, shipments
 from builder.workflow.tags import Tags
@@ -29,28 +30,22 @@ def archive(
 
     Args:
         templates: of tags, instead of the project's.
+        form: `docker` has zstd layers as plain tars, which Docker of any version reads.
 
     Raises:
         StackbuildError: a target is not built; while reading: a blob is gone, or has changed.
     """
-    tags = Tags(project, templates)
+    tags, docker = Tags(project, templates), form == "docker"
     found = shipments(project, planned, targets)
     whole = {one.digest: one for one in found}
     called: dict[Digest, dict[str, None]] = {}
     for one in found:
         called.setdefault(one.digest, {}).update(dict.fromkeys(f"{one.name}:{tag}" for tag in tags.of(one.digest)))
     images = [
-        Archived(
-            descriptor=one.descriptor,
-            config=one.config,
-            layers=[Digest(layer["digest"]) for layer in one.layers],
-            names=tuple(called[one.digest]),
-        )
+        inflated.archived(one, tuple(called[one.digest]), partial(path_of, project, planned, one), inflate=docker)
         for one in whole.values()
     ]
-    names = tuple(name for one in images for name in one.names)
-    bytes_ = archived(images, form, lambda one, digest: path_of(project, planned, whole[one.blobs[0]], digest))
-    return names, bytes_
+    return tuple(name for one in images for name in one.names), stream(images, form)
 
 
 def write(path: Path, data: Iterator[bytes]) -> None:

@@ -29,6 +29,7 @@ import zstandard
 from benchmarks.place import ROOT, Place, open_target, settle
 from benchmarks.row import Measure, Row, ratio, spread
 from builder.action import Workshop
+from builder.compression import codec
 from builder.digest import Digest
 from builder.executors.local import workshop
 from builder.fetching import Fetcher
@@ -41,6 +42,7 @@ from builder.store import Store
 from builder.tree import Part, partition, with_parents
 
 _INSTALL = ROOT / "tests/rattler_install.py"
+_CODEC = codec("gzip")
 _PREFIX = Prefix(prefix="/opt/conda", python="3.11", site="lib/python3.11/site-packages")
 _PLACEHOLDER = "/home/builder/feedstock_root/" + "_placehold" * 17
 _CHANNEL = "https://conda.example.com/bench"
@@ -161,7 +163,13 @@ def _ours(place: Place, channel: Path, records: list[dict[str, Any]], parts: Seq
             os.link(source, store.source(Digest(f"sha256:{record['sha256']}")))
         by_name = {record["name"]: Packed(record=record) for record in records}
         found = [
-            Layer(name=part.name, packages=tuple(by_name[name] for name in part.members), place=_PREFIX, zips={})
+            Layer(
+                name=part.name,
+                packages=tuple(by_name[name] for name in part.members),
+                place=_PREFIX,
+                zips={},
+                codec=_CODEC,
+            )
             for part in parts
         ]
         weights = {layer.name: -sum(one.record["size"] for one in layer.packages) for layer in found}
@@ -185,7 +193,9 @@ def _peer(place: Place, channel: Path, records: list[dict[str, Any]], parts: Seq
         raise SystemExit(f"bench: py-rattler failed\n{done.stderr[-2000:]}")
     with place.store(built=False) as folder:
         store = Store.open(folder)
-        rest = _pooled(store, lambda shop: [shop.heavy(write_part, store, *one) for one in _found(target, parts)])
+        rest = _pooled(
+            store, lambda shop: [shop.heavy(write_part, store, *one, _CODEC) for one in _found(target, parts)]
+        )
     shutil.rmtree(scratch)
     return float(done.stdout), rest
 

@@ -12,6 +12,7 @@ import pytest
 
 from builder import listing
 from builder.action import Action, Result, Workshop
+from builder.compression import codec
 from builder.errors import HostileInput, StackbuildError
 from builder.kinds.overlay import build as overlay
 from builder.locks import Locks
@@ -113,7 +114,7 @@ def test_key_is_of_the_content_alone(project: Path, tmp_path: Path) -> None:
 
 
 def below(store: Store, *entries: Entry) -> Result:
-    return {"layers": [write_part(store, "below", sorted(entries, key=lambda entry: entry.path))]}
+    return {"layers": [write_part(store, "below", sorted(entries, key=lambda entry: entry.path), codec("gzip"))]}
 
 
 def test_folders_of_the_image_keep_their_owner(project: Path, store: Store) -> None:

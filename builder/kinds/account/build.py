@@ -7,7 +7,6 @@ from typing import Any, cast
 
 from builder.action import Action, Result, Workshop
 from builder.digest import Json
-from builder.layer import codec
 from builder.manifest.model import Layout
 from builder.parts import write_parts
 from builder.site import Site
@@ -30,7 +29,7 @@ def plan(site: Site) -> tuple[Action, ...]:
         return ()
     layout = site.layout
     homes = [layout.home] + ([layout.home_template] if layout.home_template else [])
-    options: Json = {"homes": homes, "uid": layout.uid, "gid": layout.gid, "codec": codec()}
+    options: Json = {"homes": homes, "uid": layout.uid, "gid": layout.gid, "codec": site.codec}
     return (Action(kind="account", version=1, name=f"home of {site.target}", options=options),)
 
 
@@ -41,4 +40,4 @@ def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -
     entries += [Entry("tmp", "dir", 0o1777), Entry("run", "dir", 0o775)]
     for home in options["homes"]:
         entries.append(Entry(home.strip("/"), "dir", 0o2775, options["uid"], options["gid"]))
-    return write_parts(workshop, [("account", with_parents(entries))])
+    return write_parts(workshop, [("account", with_parents(entries))], options["codec"])

@@ -21,7 +21,6 @@ from builder.errors import StackbuildError
 from builder.kinds.account.build import passwd
 from builder.kinds.apt import normalise
 from builder.kinds.apt.relation import names
-from builder.layer import codec
 from builder.lock import Pin
 from builder.parts import write_parts
 from builder.sandbox import Command, Root, run
@@ -54,7 +53,7 @@ def plan(site: Site) -> tuple[Action, ...]:
     options: Json = {
         "account": passwd(site.layout) if site.image.archive else None,
         "architecture": site.architecture,
-        "codec": codec(),
+        "codec": site.codec,
         "debconf": sorted(cast(Sequence[str], site.image.asks.get("debconf", ()))),
         "essential": sorted(_essential(lock.pins)) if site.image.archive else [],
         "fresh": bool(site.image.archive),
@@ -128,7 +127,7 @@ def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -
         upper.mkdir()
         mount.mkdir()
         root = Root(workspace=mount, lowers=() if options["fresh"] else tuple(reversed(lowers)), upper=upper)
-        with ahead.deflating(workshop, upper, deflated, _MOUNTED) as begin:
+        with ahead.deflating(workshop, upper, deflated, _MOUNTED, options["codec"]) as begin:
             binds = [(str(store.path / "sources/sha256"), "run/stackbuild/sources", True)]
             binds += [(str(begin), "run/stackbuild/unpacked", False)] if begin else []
             order = json.dumps(_order(action, options, workshop.jobs))
@@ -144,7 +143,7 @@ def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -
                 next_step=scratch.full(workspace, said)
                 or (f"stackbuild shell --at {workshop.log.stem}" if kept else ""),
             )
-        return write_parts(workshop, _parts(options["parts"], upper, lowers), deflated)
+        return write_parts(workshop, _parts(options["parts"], upper, lowers), options["codec"], deflated)
 
 
 def _order(action: Action, options: Mapping[str, Any], jobs: int) -> Json:

@@ -23,7 +23,6 @@ from builder.kinds.conda.part import Layer, Packed, write_packages
 from builder.kinds.conda.places import channels_of
 from builder.kinds.conda.record import of_pin
 from builder.kinds.pip import python as pythons
-from builder.layer import codec
 from builder.lock import Pin
 from builder.manifest.env import CONDA
 from builder.manifest.model import Target
@@ -126,7 +125,7 @@ def _layer(layers: _Layers, name: str, pins: list[Pin], *, history: bool) -> Act
     site, place = layers.site, layers.place
     channels = channels_of(site.manifest, os.environ)
     options: dict[str, Json] = {
-        "codec": codec(),
+        "codec": site.codec,
         "conda": {pin.name: f"{pin.version}={pin.field('build')}" for pin in pins},
         "history": history,
         "mtime": NEWEST,
@@ -172,6 +171,7 @@ def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -
     place = Place(prefix=options["prefix"], python=options.get("python", ""), site=options.get("site", ""))
     layer = Layer(
         name=f"conda/{options['part']}",
+        codec=options["codec"],
         packages=packages,
         place=place,
         zips=_compiled(action, packages, place, workshop) if "interpreter_pins" in options else {},

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from builder.compression import Codec
 from builder.digest import Digest
 from builder.errors import HostileInput, StackbuildError
 from builder.kinds.conda.link import Laid, Place, lay
@@ -47,6 +48,7 @@ class Layer:
     """What one layer is made of.
 
     Attributes:
+        codec: how it is compressed.
         zips: package → digest of its bytecode among the store's sources, for noarch python.
         scripts: packages whose post-link scripts are run by a later step.
         history: whether conda's history of the prefix begins here.
@@ -56,6 +58,7 @@ class Layer:
     packages: tuple[Packed, ...]
     place: Place
     zips: Mapping[str, Digest]
+    codec: Codec
     scripts: frozenset[str] = frozenset()
     history: bool = False
 
@@ -81,7 +84,7 @@ def write_packages(store: Store, layer: Layer) -> dict[str, Any]:
             # Without this file no tool takes the folder for an environment; what would stand in it are times.
             path = f"{place.base}/conda-meta/history"
             trees.append([Entry(path, "file", FILE_MODE, content=Bytes(b""), owner="conda-meta")])
-        return write_part(store, layer.name, in_prefix(merge(trees), place))
+        return write_part(store, layer.name, in_prefix(merge(trees), place), layer.codec)
 
 
 def opened(store: Store, one: Packed, folder: Path) -> Package:

@@ -20,7 +20,6 @@ from builder.digest import Json
 from builder.errors import StackbuildError
 from builder.kinds.conda import request
 from builder.kinds.conda.record import fields
-from builder.layer import codec
 from builder.lock import Pin
 from builder.parts import write_parts
 from builder.sandbox import ENVIRONMENT, Command, Root, run
@@ -53,7 +52,7 @@ def plan(
     if not ordered:
         return ()
     options: Json = {
-        "codec": codec(),
+        "codec": site.codec,
         "mtime": NEWEST,
         "prefix": prefix,
         "packages": [[pin.name, pin.version, _number(pin)] for pin in ordered],
@@ -123,7 +122,7 @@ def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -
                     next_step=f"stackbuild shell --at {workshop.log.stem}",
                 )
         entries = _entries(upper, options["prefix"])
-        return write_parts(workshop, [("conda/scripts", entries)] if entries else [])
+        return write_parts(workshop, [("conda/scripts", entries)] if entries else [], options["codec"])
 
 
 def _command(prefix: str, name: str, version: str, build_number: str) -> Command:

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from builder.action import Action, Result, Workshop
+from builder.compression import Codec
 from builder.digest import Digest, Json
 from builder.errors import StackbuildError
 from builder.kinds.fetch import ground, lockfile
 from builder.kinds.fetch.request import KIND, Item, item, requests
 from builder.kinds.fetch.tree import entries
-from builder.layer import codec
 from builder.lock import Pin
 from builder.parts import write_part
 from builder.site import Site
@@ -76,7 +76,7 @@ def _action(
         sources=own,
         layers=False,
     )
-    options: Json = {**wanted, "codec": codec(), "newest": NEWEST, "part": part.name}
+    options: Json = {**wanted, "codec": site.codec, "newest": NEWEST, "part": part.name}
     return Action(
         kind=KIND,
         version=VERSION,
@@ -112,7 +112,7 @@ def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -
         found: Result = workshop.heavy(survey, store, items, sources, layers).result()
         return found
     ways = ground.Ground.of(results["ground"])
-    layer = workshop.heavy(lay, store, f"{KIND}/{options['part']}", items, sources, ways).result()
+    layer = workshop.heavy(lay, store, f"{KIND}/{options['part']}", items, sources, ways, options["codec"]).result()
     return {"layers": [layer]}
 
 
@@ -125,7 +125,12 @@ def survey(
 
 
 def lay(
-    store: Store, name: str, items: Sequence[Item], sources: Mapping[str, Digest], ways: ground.Ground
+    store: Store,
+    name: str,
+    items: Sequence[Item],
+    sources: Mapping[str, Digest],
+    ways: ground.Ground,
+    codec: Codec,
 ) -> dict[str, Any]:
     """Write these items as one layer; what it is, as `parts.write_part` tells."""
     with store.workspace() as scratch:
@@ -135,7 +140,7 @@ def lay(
             folder.mkdir()
             trees.append(entries(one, _checked(store, sources[one.name]), folder))
         laid = merge(ground.settle(tree, ways) for tree in trees)
-        return write_part(store, name, sorted(laid, key=lambda entry: entry.path.encode()))
+        return write_part(store, name, sorted(laid, key=lambda entry: entry.path.encode()), codec)
 
 
 def _checked(store: Store, digest: Digest) -> Path:

@@ -19,7 +19,6 @@ from builder.kinds.npm.lockfile import NpmLock
 from builder.kinds.npm.package import Package, folders, reach
 from builder.kinds.npm.part import write_packages
 from builder.kinds.npm.request import parse
-from builder.layer import codec
 from builder.lock import Pin
 from builder.site import Site
 from builder.tree import NEWEST, partition
@@ -57,7 +56,7 @@ def prefix_of(option: Json) -> str:
 
 def _layer(site: Site, name: str, layings: Sequence[Laying], prefix: str) -> Action:
     options: Json = {
-        "codec": codec(),
+        "codec": site.codec,
         "mtime": NEWEST,
         "npm": _versions(layings),
         "packages": [lay.document(one) for one in layings],
@@ -109,7 +108,7 @@ def _script(
         "architecture": site.architecture,
         "beside": [lay.document(one) for one in others],
         "build": [pin.name for pin in build.pins] if build else [],
-        "codec": codec(),
+        "codec": site.codec,
         "mtime": NEWEST,
         "npm": _versions((own, *others)),
         "node": node.version(site.pins("apt"), str(site.target)),
@@ -148,8 +147,8 @@ def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -
     if action.kind == "npm.scripts":
         return {"layers": [_run(action, options, results, workshop)]}
     layings = [_laying(action, one) for one in options["packages"]]
-    name = f"npm/{options['part']}"
-    return {"layers": [workshop.heavy(write_packages, workshop.store, name, layings, options["prefix"]).result()]}
+    name, prefix, codec = f"npm/{options['part']}", options["prefix"], options["codec"]
+    return {"layers": [workshop.heavy(write_packages, workshop.store, name, layings, prefix, codec).result()]}
 
 
 def _laying(action: Action, document: Mapping[str, Any]) -> Laying:
@@ -168,6 +167,7 @@ def _run(action: Action, options: Mapping[str, Any], results: Mapping[str, Resul
         beside=tuple(_laying(action, one) for one in options["beside"]),
         lowers=(*unpacked.layers(workshop.store, ready), *root),
         prefix=options["prefix"],
+        codec=options["codec"],
         node=options["node"],
         platform=action.platform,
     )

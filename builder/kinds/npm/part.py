@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from builder.compression import Codec
 from builder.digest import Digest
 from builder.kinds.npm.lay import Laying, in_prefix, unpack, with_programs
 from builder.parts import write_part
@@ -13,10 +14,10 @@ from builder.store import Store
 from builder.tree import Entry, merge
 
 
-def write_packages(store: Store, name: str, layings: Sequence[Laying], prefix: str) -> dict[str, Any]:
+def write_packages(store: Store, name: str, layings: Sequence[Laying], prefix: str, codec: Codec) -> dict[str, Any]:
     """Lay packages and write them as the layer `name`."""
     with store.workspace() as scratch:
-        return write_part(store, name, tree(store, layings, prefix, scratch))
+        return write_part(store, name, tree(store, layings, prefix, scratch), codec)
 
 
 def tree(store: Store, layings: Sequence[Laying], prefix: str, scratch: Path) -> list[Entry]:

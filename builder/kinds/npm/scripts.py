@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from builder import failed
 from builder.action import Workshop
+from builder.compression import Codec
 from builder.errors import HostileInput, StackbuildError
 from builder.kinds.npm import lay, tarball
 from builder.kinds.npm.lay import FILE_MODE, FOLDER_MODE, PROGRAM_MODE, Laying
@@ -45,6 +46,7 @@ class Order:
         lowers: folders of the root, uppermost first.
         node: `18.20.4`.
         platform: `linux/amd64`.
+        codec: how the layer is compressed.
     """
 
     laying: Laying
@@ -53,6 +55,7 @@ class Order:
     prefix: str
     node: str
     platform: str
+    codec: Codec
 
 
 def build(order: Order, workshop: Workshop, name: str) -> dict[str, Any]:
@@ -84,7 +87,8 @@ def build(order: Order, workshop: Workshop, name: str) -> dict[str, Any]:
         entries = lay.with_programs(
             taken(_settled(upper, base, package), base, package, foreign), order.laying, order.prefix
         )
-        written: dict[str, Any] = workshop.heavy(write_part, store, name, lay.in_prefix(entries, order.prefix)).result()
+        laid = lay.in_prefix(entries, order.prefix)
+        written: dict[str, Any] = workshop.heavy(write_part, store, name, laid, order.codec).result()
         return written
 
 

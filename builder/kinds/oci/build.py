@@ -22,7 +22,7 @@ from builder.kinds.oci import relayout
 from builder.kinds.oci.archive import Layer, Member
 from builder.kinds.oci.inherited_file import InheritedLock
 from builder.kinds.oci.lockfile import BaseLayer, BaseLock
-from builder.layer import codec, escaped
+from builder.layer import escaped
 from builder.site import Site
 from builder.store import Store
 from builder.tree import NEWEST
@@ -48,7 +48,7 @@ def plan(site: Site) -> tuple[Action, ...]:
     change = relayout.change(lock, holds, layout) if layout else None
     found = [_reference(site, number, layer, change) for number, layer in enumerate(lock.layers, 1)]
     if layout is not None and (account := relayout.account(holds, layout)) is not None:
-        options: Json = {**account, "codec": codec()}
+        options: Json = {**account, "codec": site.codec}
         found.append(Action(kind="oci.account", version=VERSION, name=f"account of {site.target}", options=options))
     return tuple(found)
 
@@ -75,7 +75,7 @@ def _reference(site: Site, number: int, layer: BaseLayer, change: relayout.Chang
             version=VERSION,
             name=f"owners in layer {number} of {site.target}",
             options={
-                "codec": codec(),
+                "codec": site.codec,
                 "gid": change.gid,
                 "name": name,
                 "newest": NEWEST,
@@ -131,7 +131,7 @@ def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -
     if action.kind == "oci.relayout":
         (layer,) = results["layer"]["layers"]
         rule = relayout.Change(old=options["old"], uid=options["uid"], gid=options["gid"])
-        return {"layers": [workshop.heavy(relayout.rewrite, workshop.store, layer, rule).result()]}
+        return {"layers": [workshop.heavy(relayout.rewrite, workshop.store, layer, rule, options["codec"]).result()]}
     return relayout.perform_account(options, workshop)
 
 

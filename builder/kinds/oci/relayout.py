@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from builder.action import Result, Workshop
+from builder.compression import Codec
 from builder.digest import Digest, Json
 from builder.kinds.oci.archive import Layer, Member
 from builder.kinds.oci.inherited_file import InheritedLock
@@ -70,14 +71,14 @@ def change(lock: BaseLock, holds: InheritedLock, layout: Layout) -> Change | Non
     return Change(old=uid, uid=layout.uid, gid=layout.gid)
 
 
-def rewrite(store: Store, layer: Mapping[str, Any], rule: Change) -> dict[str, Any]:
+def rewrite(store: Store, layer: Mapping[str, Any], rule: Change, codec: Codec) -> dict[str, Any]:
     """Write a fetched layer again with other owners; runs in a process of the pool."""
     blob = store.checked(store.blob(Digest(layer["digest"])))
     with store.workspace() as workspace:
         plain = workspace / "layer.tar"
         with decompressed(blob) as source, plain.open("wb") as target:
             shutil.copyfileobj(source, target, 1 << 20)
-        return write_part(store, layer["name"], _entries(plain, layer["name"], rule))
+        return write_part(store, layer["name"], _entries(plain, layer["name"], rule), codec)
 
 
 def _entries(plain: Path, name: str, rule: Change) -> Iterator[Entry]:
@@ -169,4 +170,4 @@ def perform_account(options: Mapping[str, Any], workshop: Workshop) -> Result:
         entries.append(Entry(f"etc/{name}", "file", 0o644, content=Bytes(text.encode())))
     for home in options["homes"]:
         entries.append(Entry(home.strip("/"), "dir", 0o2775, options["uid"], options["gid"]))
-    return write_parts(workshop, [("account", with_parents(entries))])
+    return write_parts(workshop, [("account", with_parents(entries))], options["codec"])

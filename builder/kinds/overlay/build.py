@@ -11,7 +11,6 @@ from builder.action import Action, Result, Workshop
 from builder.digest import Digest, Json
 from builder.errors import StackbuildError
 from builder.kinds.oci import standing
-from builder.layer import codec
 from builder.listing import Listed, folders
 from builder.parts import write_parts
 from builder.site import Site
@@ -34,7 +33,7 @@ def plan(site: Site) -> tuple[Action, ...]:
             if kind != "link":
                 local[content] = folder / path
     needs = {f"below-{n}": action for n, action in enumerate(site.below()) if action.kind in {"apt", "account"}}
-    options: dict[str, Json] = {"files": files, "codec": codec()}
+    options: dict[str, Json] = {"files": files, "codec": site.codec}
     foreign = standing.of(site)
     if foreign is not None:
         folders = {path[:end] for path in files for end, one in enumerate(path) if one == "/"}
@@ -87,7 +86,7 @@ def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -
         if entry.kind != "dir" and entry.path in below:
             raise StackbuildError(f"two overlays disagree whether this is a folder: /{entry.path}", where=action.name)
     ordered = sorted(entries.values(), key=lambda entry: entry.path.encode())
-    return write_parts(workshop, [("overlays", ordered)])
+    return write_parts(workshop, [("overlays", ordered)], cast(Any, action.options)["codec"])
 
 
 def _folder(path: str, standing: Listed | None, uid: int, gid: int) -> Entry:

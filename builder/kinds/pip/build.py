@@ -20,7 +20,6 @@ from builder.kinds.pip.inherit import KIND, inherited, requested
 from builder.kinds.pip.part import write_wheels
 from builder.kinds.pip.preferred import Preferred
 from builder.kinds.pip.wheel import Environment
-from builder.layer import codec
 from builder.lock import Pin
 from builder.manifest.shape import request_name
 from builder.site import Site
@@ -92,7 +91,7 @@ def _layer(layers: _Layers, name: str, pins: list[Pin]) -> Action:
     place, native, built = layers.place, layers.native, layers.built
     foreign = standing.of(layers.site)
     options: dict[str, Json] = {
-        "codec": codec(),
+        "codec": layers.site.codec,
         "installer": source_build.library("installer"),
         "interpreter": native.key if native.portable else "",
         **pythons.described(native),
@@ -156,6 +155,6 @@ def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -
         )
     settled = tuple(Preferred(*one) for one in options.get("prefer", ()))
     name = f"pip/{options['part']}"
-    folders = options.get("standing", {})
-    layer = workshop.heavy(write_wheels, workshop.store, name, wheels, place, zips, settled, folders).result()
+    folders, codec = options.get("standing", {}), options["codec"]
+    layer = workshop.heavy(write_wheels, workshop.store, name, wheels, place, zips, settled, folders, codec).result()
     return {"layers": [layer]}

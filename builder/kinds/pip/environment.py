@@ -10,7 +10,6 @@ from builder.digest import Json
 from builder.interpreter import Interpreter
 from builder.kinds.pip.part import in_prefix
 from builder.kinds.pip.wheel import FILE_MODE, Environment
-from builder.layer import codec
 from builder.parts import write_parts
 from builder.site import Site
 from builder.tree import Bytes, Entry
@@ -30,7 +29,7 @@ PATH="{prefix}/bin:$PATH"; export PATH
 
 def plan(site: Site, place: Environment, python: Interpreter) -> Action:
     """The environment of one image, a function of its prefix and the Python's version."""
-    options: Json = {"prefix": place.prefix, "python": place.python, "version": python.version, "codec": codec()}
+    options: Json = {"prefix": place.prefix, "python": place.python, "version": python.version, "codec": site.codec}
     return Action(kind="pip.environment", version=2, name=f"environment of {site.target}", options=options)
 
 
@@ -51,4 +50,4 @@ def perform(action: Action, workshop: Workshop) -> Result:
         Entry(f"{base}/bin/python{place.python}", "link", 0o777, target=f"/usr/bin/python{place.python}"),
     ]
     owned = [replace(entry, owner="environment") for entry in entries]  # No wheel may bring another `bin/python`.
-    return write_parts(workshop, [("environment", in_prefix(owned, place))])
+    return write_parts(workshop, [("environment", in_prefix(owned, place))], options["codec"])

@@ -17,7 +17,6 @@ from builder import listing
 from builder.action import Action, Result, Workshop
 from builder.digest import Json
 from builder.kinds.pip.waivers import overrides
-from builder.layer import codec
 from builder.parts import write_parts
 from builder.site import Site
 from builder.store import Store
@@ -39,7 +38,7 @@ def plan(site: Site) -> Action | None:
         for action in planned.actions
         if action.layers and action.kind.partition(".")[0] not in _ELSEWHERE
     ]
-    options: Json = {"codec": codec(), "names": sorted(names)}
+    options: Json = {"codec": site.codec, "names": sorted(names)}
     return Action(
         kind="pip.override",
         version=VERSION,
@@ -51,11 +50,11 @@ def plan(site: Site) -> Action | None:
 
 def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -> Result:
     """Write the whiteouts."""
-    names = cast(Mapping[str, Any], action.options)["names"]
+    options = cast(Mapping[str, Any], action.options)
     layers = [(action.needs[role].kind, layer) for role in sorted(results) for layer in results[role]["layers"]]
     stand, folders = _standing(workshop.store, layers)
-    entries = with_parents((Entry(path, "whiteout") for path in hide(stand, names)), folders)
-    return write_parts(workshop, [("pip/override", entries)])
+    entries = with_parents((Entry(path, "whiteout") for path in hide(stand, options["names"])), folders)
+    return write_parts(workshop, [("pip/override", entries)], options["codec"])
 
 
 def hide(stand: Mapping[str, frozenset[str]], names: Iterable[str]) -> Iterator[str]:

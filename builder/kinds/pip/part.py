@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from builder import compression
+from builder.compression import Codec
 from builder.conflicts import Clash, clash
 from builder.digest import Digest
 from builder.errors import StackbuildError
@@ -26,12 +28,14 @@ def write_wheels(
     zips: Mapping[str, Digest],
     settled: Sequence[Preferred] = (),
     standing: Mapping[str, Sequence[int]] | None = None,
+    codec: Codec | None = None,
 ) -> dict[str, Any]:
     """Lay wheels with their bytecode, as far as there is any, and write them as the layer `name`.
 
     Args:
         standing: path → mode, uid and gid of a foreign image's folders: on the way to the prefix; if the prefix is
             the image's own, of it, and of those in it that are not as the nearest above them.
+        codec: how the layer is compressed; None for the default.
 
     Raises:
         StackbuildError: two of them bring one path with other content, which the manifest does not settle.
@@ -41,7 +45,12 @@ def write_wheels(
         compiled = bytecode.members(store, zips[wheel.name]) if wheel.name in zips else {}
         laid = lay(store.source(wheel.digest), wheel.name, wheel.filename, place, compiled)
         trees.append(settle(laid.entries, wheel.name, settled, place))
-    return write_part(store, name, in_prefix(merge(trees, refuse=_refuse), place, standing))
+    return write_part(
+        store,
+        name,
+        in_prefix(merge(trees, refuse=_refuse), place, standing),
+        codec or compression.codec(compression.DEFAULT),
+    )
 
 
 def _refuse(path: str, one: str, other: str) -> StackbuildError:

@@ -17,7 +17,6 @@ from builder import failed, unpacked
 from builder.action import Action, Result, Workshop
 from builder.digest import Digest, Json
 from builder.errors import HostileInput, StackbuildError
-from builder.layer import codec
 from builder.manifest.env import image_env
 from builder.parts import write_parts
 from builder.sandbox import ENVIRONMENT, Command, Root, run
@@ -65,7 +64,7 @@ def _action(site: Site, table: Mapping[str, Json], below: list[Action]) -> Actio
         home = site.layout.home
     own = cast(Mapping[str, str], table.get("env", {}))
     options: Json = {
-        "codec": codec(),
+        "codec": site.codec,
         "env": {**ENVIRONMENT, **image_env(site.manifest, site.target), "HOME": home, **own},
         "ids": ids,
         "interpreted": data.startswith(b"#!"),
@@ -141,7 +140,7 @@ def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -
             )
         entries = _changes(upper, action.name)
         parts = [(f"{KIND}/{options['step']}", entries)] if entries else []
-        return {**write_parts(workshop, parts), "impure": True}
+        return {**write_parts(workshop, parts, options["codec"]), "impure": True}
 
 
 def _read(path: Path, digest: str) -> bytes:

@@ -12,6 +12,7 @@ import pytest
 
 from builder import listing, unpacked
 from builder.action import Action
+from builder.compression import codec
 from builder.errors import Problems, StackbuildError
 from builder.executors.local import execute
 from builder.kinds.conda import build, interpreter
@@ -67,7 +68,7 @@ def system(store: Store) -> Action:
         program = Path("/bin", name).resolve()
         entries[f"bin/{name}"] = Entry(f"bin/{name}", "file", content=File(str(program), program.stat().st_size))
     action = Action(kind="apt", version=0, name="system", options={})
-    found = {"layers": [write_part(store, "system", with_parents(entries.values()))]}
+    found = {"layers": [write_part(store, "system", with_parents(entries.values()), codec("gzip"))]}
     store.put_action(action.plan_key, action.document, found)
     return action
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from builder import listing, unpacked
+from builder.compression import codec
 from builder.errors import HostileInput, StackbuildError
 from builder.kinds.conda.clash import clashes
 from builder.kinds.conda.link import Place
@@ -22,7 +23,9 @@ PLACE = Place(prefix="/opt/conda", python="3.11", site="lib/python3.11/site-pack
 
 
 def layer(*packages: Packed, history: bool = False, scripts: frozenset[str] = frozenset()) -> Layer:
-    return Layer(name="conda/x", packages=packages, place=PLACE, zips={}, scripts=scripts, history=history)
+    return Layer(
+        name="conda/x", packages=packages, place=PLACE, zips={}, codec=codec("gzip"), scripts=scripts, history=history
+    )
 
 
 def pair(folder: Path, one: bytes, other: bytes, *, mode: int = 0o644) -> tuple[Made, Made]:

@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 
 from builder import unpacked
+from builder.compression import codec
 from builder.kinds.conda.link import Place
 from builder.kinds.conda.part import Layer, write_packages
 from builder.store import Store
@@ -89,7 +90,7 @@ def test_equal_trees(host: Host, store: Store, tmp_path: Path, suffix: str) -> N
     theirs = installed(tmp_path, packages)
     short = ".".join(packages[0].index["version"].split(".")[:2])
     place = Place(prefix=PREFIX, python=short, site=f"lib/python{short}/site-packages")
-    layer = Layer(name="x", packages=stored(store, *packages), place=place, zips={})
+    layer = Layer(name="x", packages=stored(store, *packages), place=place, zips={}, codec=codec("gzip"))
     (root,) = unpacked.layers(store, [write_packages(store, layer)])
     ours = root / PREFIX.strip("/")
     assert {name for name, _, info in listed(ours) if not stat.S_ISDIR(info.st_mode)} > {"bin/tiny-lab", "bin/tiny-app"}
@@ -105,7 +106,7 @@ def test_a_later_install(host: Host, store: Store, tmp_path: Path) -> None:
     packages = [python(tmp_path), native(tmp_path), noarch(tmp_path)]
     short = ".".join(packages[0].index["version"].split(".")[:2])
     place = Place(prefix=PREFIX, python=short, site=f"lib/python{short}/site-packages")
-    layer = Layer(name="x", packages=stored(store, *packages), place=place, zips={}, history=True)
+    layer = Layer(name="x", packages=stored(store, *packages), place=place, zips={}, codec=codec("gzip"), history=True)
     (root,) = unpacked.layers(store, [write_packages(store, layer)])
     ours = root / PREFIX.strip("/")
     before = {name: info.st_ino for name, _, info in listed(ours)}

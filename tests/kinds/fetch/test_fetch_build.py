@@ -12,6 +12,7 @@ import pytest
 
 from builder import listing
 from builder.action import Action, Result, Workshop
+from builder.compression import codec
 from builder.conflicts import clash, clashes
 from builder.digest import Digest, key
 from builder.errors import HostileInput, StackbuildError
@@ -64,7 +65,7 @@ def planned(manifest: Manifest, own: tuple[Action, ...] = ()) -> tuple[Action, .
 
 
 def below(store: Store, entries: Sequence[Entry]) -> Result:
-    return {"layers": [write_part(store, "below", sorted(entries, key=lambda one: one.path.encode()))]}
+    return {"layers": [write_part(store, "below", sorted(entries, key=lambda one: one.path.encode()), codec("gzip"))]}
 
 
 def laid(store: Store, action: Action, *results: Result) -> list[listing.Listed]:
@@ -191,7 +192,7 @@ def test_two_layers_with_one_path(store: Store) -> None:
         [Entry("x", "file", content=Bytes(data), owner=owner)]
         for owner, data in (("a", b"1"), ("b", b"2"), ("c", b"2"))
     ]
-    layers = [("fetch", write_part(store, str(n), tree)) for n, tree in enumerate(trees)]
+    layers = [("fetch", write_part(store, str(n), tree, codec("gzip"))) for n, tree in enumerate(trees)]
     assert list(clashes(store, layers[1:])) == []
     (found,) = clashes(store, layers[:2])
     said = str(clash(found, "image base"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from builder.compression import codec
 from builder.errors import StackbuildError
 from builder.kinds.fetch.ground import Ground, follow, settle, standing, survey
 from builder.parts import write_part
@@ -25,7 +26,9 @@ BELOW = (
 
 
 def surveyed(store: Store, *entries: Entry, below: tuple[tuple[Entry, ...], ...] = (BELOW,)) -> Ground:
-    layers = [write_part(store, "below", sorted(tree, key=lambda entry: entry.path.encode())) for tree in below]
+    layers = [
+        write_part(store, "below", sorted(tree, key=lambda entry: entry.path.encode()), codec("gzip")) for tree in below
+    ]
     return survey(standing(store, layers), entries)
 
 
@@ -115,7 +118,9 @@ def test_what_upper_layers_took_away_does_not_stand(store: Store) -> None:
     found = surveyed(store, file("bin/sh"), below=(BELOW, gone))
     assert found == Ground(folders={}, links={})
     opaque = (Entry("usr", "dir"), Entry("usr/+new", "file", content=Bytes(b"")), Entry("usr/.wh..opq", "whiteout"))
-    stand = standing(store, [write_part(store, str(n), tree) for n, tree in enumerate((BELOW[-4:], opaque))])
+    stand = standing(
+        store, [write_part(store, str(n), tree, codec("gzip")) for n, tree in enumerate((BELOW[-4:], opaque))]
+    )
     assert sorted(stand) == ["usr", "usr/+new"]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from builder.compression import codec
 from builder.errors import HostileInput, StackbuildError
 from builder.kinds.npm.lay import Laying, document, layings, of_document
 from builder.kinds.npm.lockfile import dumps
@@ -106,9 +107,9 @@ def test_a_changed_file_in_the_store_is_noticed(store: Store, tmp_path: Path) ->
 
 def test_equal_tarballs_give_equal_layers(store: Store) -> None:
     one = Laying(package=stored(store, tarball([("package/x", b"1" * 9999)], MANIFEST), package("node_modules/a")))
-    first, second = (write_packages(store, "npm/x", [one], "/opt/npm") for _ in range(2))
+    first, second = (write_packages(store, "npm/x", [one], "/opt/npm", codec("gzip")) for _ in range(2))
     assert first == second
-    assert write_packages(store, "npm/x", [one], "/srv/npm")["diff_id"] != first["diff_id"]
+    assert write_packages(store, "npm/x", [one], "/srv/npm", codec("gzip"))["diff_id"] != first["diff_id"]
 
 
 def test_the_tree_is_the_one_that_npm_makes(npm: Npm, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from builder.action import Workshop
+from builder.compression import codec
 from builder.errors import HostileInput, StackbuildError
 from builder.kinds.npm.lay import Laying
 from builder.kinds.npm.scripts import Order, build
@@ -50,6 +51,7 @@ class Bench:
             prefix="/opt/npm",
             node="18.20.4",
             platform="linux/amd64",
+            codec=codec("gzip"),
         )
         workshop = Workshop(store=self.store, heavy=now, jobs=1, log=self.store.path / "logs/test.txt")
         layer = build(order, workshop, "npm/a")
@@ -120,7 +122,13 @@ def test_all_stages_run_in_order(bench: Bench) -> None:
     }  # fmt: skip
     one = stored(bench.store, tarball([], manifest), package("node_modules/a"))
     order = Order(
-        laying=Laying(package=one), beside=(), lowers=(bench.root,), prefix="/opt/npm", node="18.20.4", platform=""
+        laying=Laying(package=one),
+        beside=(),
+        lowers=(bench.root,),
+        prefix="/opt/npm",
+        node="18.20.4",
+        platform="",
+        codec=codec("gzip"),
     )
     workshop = Workshop(store=bench.store, heavy=now, jobs=1, log=bench.store.path / "logs/test.txt")
     sizes = {entry.path.rpartition("/")[2]: entry.size for entry in read(bench.store, build(order, workshop, "npm/a"))}

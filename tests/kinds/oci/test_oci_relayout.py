@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from builder import listing, unpacked
+from builder.compression import codec
 from builder.digest import Digest
 from builder.kinds.oci import relayout
 from builder.kinds.oci.archive import Layer
@@ -94,7 +95,7 @@ def test_whiteouts_are_kept(tmp_path: Path) -> None:
     blob = next(path for path in (layout / "blobs/sha256").iterdir() if path.read_bytes()[:2] == b"\x1f\x8b")
     store.blob(Digest(f"sha256:{blob.name}")).write_bytes(blob.read_bytes())
     layer = {"digest": f"sha256:{blob.name}", "name": "x"}
-    found = relayout.rewrite(store, layer, Change(old=7, uid=8, gid=9))
+    found = relayout.rewrite(store, layer, Change(old=7, uid=8, gid=9), codec("gzip"))
     copy = Layer(store.blob(Digest(found["digest"])), "copy")
     assert [(one.kind, one.path, one.info.uid) for one in copy] == [
         ("whiteout", "a/b", 0), ("opaque", "a", 0), ("opaque", "", 0), ("file", "c", 8),

@@ -11,6 +11,7 @@ import pytest
 
 from builder import listing
 from builder.action import Action, Result, Workshop
+from builder.compression import codec
 from builder.conflicts import clashes
 from builder.digest import Digest
 from builder.errors import StackbuildError
@@ -137,7 +138,9 @@ def perform(store: Store, layers: list[tuple[str, Mapping[str, Any]]], *names: s
     needs = {
         f"below-{n:03}": Action(kind=kind, version=1, name=str(n), options=str(n)) for n, (kind, _) in enumerate(layers)
     }
-    action = Action(kind="pip.override", version=1, name="x", options={"names": list(names)}, needs=needs)
+    action = Action(
+        kind="pip.override", version=1, name="x", options={"codec": codec("gzip"), "names": list(names)}, needs=needs
+    )
     results: dict[str, Result] = {f"below-{n:03}": {"layers": [layer]} for n, (_, layer) in enumerate(layers)}
     workshop = Workshop(store=store, heavy=inline, jobs=1, log=store.path / "log")
     (found,) = override.perform(action, results, workshop)["layers"]
@@ -163,8 +166,8 @@ def test_what_others_brought_into_its_folders_stays(laid: Callable[..., dict[str
     lower = laid(("numpy", "1", {"numpy/a.py": b"", "numpy/b.py": b"", "numpy/gone/c.py": b"", "n.txt": b""}))
     other = laid(("plugin", "1", {"numpy/b.py": b"", "numpy/plugins/p.py": b""}))
     file = Entry(f"{SITE}/n.txt.orig", "file", 0o644, content=Bytes(b""))
-    overlay = write_part(store, "o", with_parents([file]))
-    earlier = write_part(store, "w", with_parents([Entry(f"{SITE}/numpy/gone", "whiteout")]))
+    overlay = write_part(store, "o", with_parents([file]), codec("gzip"))
+    earlier = write_part(store, "w", with_parents([Entry(f"{SITE}/numpy/gone", "whiteout")]), codec("gzip"))
     below: list[tuple[str, Mapping[str, Any]]] = [
         ("pip", lower),
         ("pip", other),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from builder import compression
 from builder.digest import Digest
 from builder.errors import HostileInput, StackbuildError
 from builder.kinds.pip.bytecode import Source
@@ -29,11 +30,12 @@ def laid(path: Path, filename: str = NAME) -> Laid:
 
 
 def refused(path: Path, store: Store) -> HostileInput:
-    """Lay and write a wheel that must be refused; nothing of it may be in the store."""
-    with pytest.raises(HostileInput) as caught, store.new_blob() as incoming:
-        write(in_prefix(laid(path).entries, PLACE), incoming)
-    assert list((store.path / "images/blobs/sha256").iterdir()) == []
-    assert list((store.path / "tmp").glob("tmp*")) == []
+    """Lay and write a wheel that must be refused, in every format; nothing of it may be in the store."""
+    for form in reversed(compression.names()):
+        with pytest.raises(HostileInput) as caught, store.new_blob() as incoming:
+            write(in_prefix(laid(path).entries, PLACE), incoming, codec=compression.codec(form))
+        assert list((store.path / "images/blobs/sha256").iterdir()) == []
+        assert list((store.path / "tmp").glob("tmp*")) == []
     return caught.value
 
 

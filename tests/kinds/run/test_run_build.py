@@ -14,6 +14,7 @@ import pytest
 
 from builder import failed, listing, unpacked
 from builder.action import Action, Result, Workshop
+from builder.compression import codec
 from builder.errors import HostileInput, Problems, StackbuildError
 from builder.kinds.run import build
 from builder.locks import Locks
@@ -69,7 +70,7 @@ def programs(host: Host) -> list[Entry]:
 
 @pytest.fixture
 def root(programs: list[Entry], store: Store) -> Result:
-    return {"layers": [write_part(store, "root", programs)]}
+    return {"layers": [write_part(store, "root", programs, codec("gzip"))]}
 
 
 def planned(folder: Path, script: str, keys: str = "", own: tuple[Action, ...] = ()) -> Action:

@@ -53,6 +53,7 @@ class Fetcher:
         self._progress = progress
         self._nearby = nearby
         self._mutex = Mutex()
+        self._threads: ThreadPoolExecutor | None = None
         self._busy: dict[Digest, RLock] = {}
         self._finders: dict[str, Callable[[Pin], Sequence[str]]] = {}
 
@@ -70,11 +71,9 @@ class Fetcher:
         wanted = self.missing(pins)
         if not wanted:
             return
-        problems: list[StackbuildError] = []
-        with ThreadPoolExecutor(min(_THREADS, len(wanted))) as threads:
-            for error in threads.map(self._one, wanted):
-                if error is not None:
-                    problems.append(error)
+        with self._mutex:
+            self._threads = self._threads or ThreadPoolExecutor(_THREADS)
+        problems = [error for error in self._threads.map(self._one, wanted) if error is not None]
         if problems:
             raise Problems(problems)
 

@@ -1,13 +1,15 @@
 """Perform a plan on this machine: a thread for each running action, a pool of processes for what needs a core.
 
-Threads wait (for the network, a sandbox, the pool); processes work. Actions whose inputs are ready run at once,
-largest fan-out first by name; nothing waits for a level to finish.
+    ready ──▶ its sources arrive, as many actions at once as there are ──▶ performed, a few at once ──▶ its readers
+
+Threads wait (for the network, a sandbox, the pool); processes work. Actions whose inputs are there are prepared at
+once, the heaviest first; nothing waits for a level to finish, and no core for a download that others can do without.
 """
 
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +31,9 @@ class Watcher(Protocol):
 
     def finished(self, action: Action, how: str) -> None: ...
 
+
+_AWAITED = 64
+"""The sources of so many actions arrive at once; how many files do, the fetcher decides."""
 
 Fetch = Callable[[tuple[Pin, ...]], None]
 """Brings pinned files into the store, in parallel, or raises."""
@@ -59,19 +64,25 @@ def execute(plan: Plan, stale: frozenset[Digest], store: Store, *, jobs: int, fe
     waiting = {key: {need for need in plan.needs(key) if need in stale} for key in stale}
     running: dict[Future[str], Digest] = {}
     problems: list[StackbuildError] = []
-    with workshop(store, jobs) as make, ThreadPoolExecutor(max(4, 2 * jobs)) as threads:
+    ranks = _ranks(plan)
+    with (
+        workshop(store, jobs) as make,
+        ThreadPoolExecutor(_AWAITED) as arrivals,
+        ThreadPoolExecutor(max(4, 2 * jobs)) as threads,
+    ):
         while waiting or running:
-            ready = sorted((one for one, needs in waiting.items() if not needs), key=lambda one: plan.action(one).name)
-            for one in ready:
+            for one in sorted((one for one, needs in waiting.items() if not needs), key=ranks.__getitem__):
                 del waiting[one]
-                running[threads.submit(_attempt, plan.action(one), store, make, fetch, watcher)] = one
+                running[arrivals.submit(_prepare, plan.action(one), store, fetch)] = one
             if not running:
                 break  # What still waits, waits for something that failed.
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 one = running.pop(future)
                 error = future.exception()
-                if error is None:
+                if error is None and not future.result():
+                    running[threads.submit(_attempt, plan.action(one), store, make, watcher)] = one
+                elif error is None:
                     watcher.finished(plan.action(one), future.result())
                     for needs in waiting.values():
                         needs.discard(one)
@@ -84,17 +95,42 @@ def execute(plan: Plan, stale: frozenset[Digest], store: Store, *, jobs: int, fe
         raise Problems(problems)
 
 
-def _attempt(action: Action, store: Store, make: Callable[[Path], Workshop], fetch: Fetch, watcher: Watcher) -> str:
-    """Perform one action unless its key is known: early cutoff. Returns how it came about."""
+def _ranks(plan: Plan) -> dict[Digest, tuple[int, str]]:
+    """What sorts the actions that are ready: those first before which most lies, by the bytes that it and its readers
+    fetch; the light ones fill the gaps at the end. Ties by name."""
+    weights: dict[Digest, int] = {}
+    for action in reversed(list(plan.order())):
+        after = max((weights[one] for one in plan.readers(action.plan_key)), default=0)
+        weights[action.plan_key] = after + sum(pin.size for pin in action.sources.values())
+    return {key: (-weight, plan.action(key).name) for key, weight in weights.items()}
+
+
+def _prepare(action: Action, store: Store, fetch: Fetch) -> str:
+    """Have all that an action reads, unless its key is known: early cutoff. Returns how it came about, "" if not so."""
+    known, _ = _known(action, store)
+    if not known:
+        fetch(tuple(action.sources.values()))
+    return known
+
+
+def _known(action: Action, store: Store) -> tuple[str, Mapping[str, Result]]:
+    """Take the result of equal inputs, if there is one: "same inputs" then, else ""; and the results that it reads."""
     results = {role: _result(store, need) for role, need in action.needs.items()}
-    document = action.result_document(results)
+    found = store.action(key(action.result_document(results)))
+    if found is None or not present(store, found["result"]):
+        return "", results
+    store.put_action(action.plan_key, action.document, found["result"])
+    return "same inputs", results
+
+
+def _attempt(action: Action, store: Store, make: Callable[[Path], Workshop], watcher: Watcher) -> str:
+    """Perform one action whose sources are here. Returns how it came about."""
+    document = action.result_document({role: _result(store, need) for role, need in action.needs.items()})
     own = key(document)
     with store.locked(f"action-{own.hex}"):  # Equal inputs, in another target or process: once is enough.
-        known = store.action(own)
-        if known is not None and present(store, known["result"]):
-            store.put_action(action.plan_key, action.document, known["result"])
-            return "same inputs"
-        fetch(tuple(action.sources.values()))
+        known, results = _known(action, store)
+        if known:
+            return known
         watcher.started(action)
         log = store.path / "logs" / f"{action.plan_key.hex[:12]}.txt"
         log.unlink(missing_ok=True)

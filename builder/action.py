@@ -37,6 +37,8 @@ class Action:
         platform: where it is read; "" where it is not (a pure wheel).
         needs: role → action whose result is read.
         sources: role → pinned file that is read.
+        tools: role → pinned file that performing takes, and that makes no difference to what comes of it: a library
+            that the image's interpreter is loaded with. Not part of the key.
         local: digest → file of the project that is read (an overlay's). Where it lies is not part of the key.
         layers: whether its result holds layers of the image.
         content: what must be performed before the layers can be read, where the result only refers to them: those of
@@ -50,6 +52,7 @@ class Action:
     platform: str = ""
     needs: Mapping[str, Action] = field(default_factory=dict)
     sources: Mapping[str, Pin] = field(default_factory=dict)
+    tools: Mapping[str, Pin] = field(default_factory=dict)
     local: Mapping[str, Path] = field(default_factory=dict)
     layers: bool = True
     content: Action | None = None
@@ -59,6 +62,11 @@ class Action:
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Action) and self.plan_key == other.plan_key
+
+    @property
+    def pins(self) -> tuple[Pin, ...]:
+        """Every pinned file that performing it takes."""
+        return (*self.sources.values(), *self.tools.values())
 
     @property
     def readable(self) -> Action:

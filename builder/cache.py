@@ -230,7 +230,7 @@ class Cache:
         found = self.store.action(action.plan_key)
         assert found is not None
         yield from files_of(found["result"])
-        for pin in action.sources.values():
+        for pin in action.pins:
             if self.store.source(pin.digest).exists():
                 yield pin.digest, False
 

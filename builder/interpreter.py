@@ -12,6 +12,7 @@ whose key changes only when one of them does. Every kind that brings one has an 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -58,13 +59,33 @@ class Interpreter:
         return {pin.name if pin.kind == self.kind else f"{pin.kind}:{pin.name}": pin for pin in self.pins}
 
     @property
+    def compiler(self) -> Mapping[str, Pin]:
+        """Those of `roles` that decide what it compiles: the packages of CPython itself.
+
+        A compiler in one program reads no library of another package to compile: a fix in OpenSSL changes no bytecode.
+        """
+        return {role: pin for role, pin in self.roles.items() if _CPYTHON.fullmatch(pin.name)}
+
+    @property
     def key(self) -> Digest:
         """Of all that decides what it compiles."""
+        return self._key(2, self.compiler)
+
+    @property
+    def root_key(self) -> Digest:
+        """Of all that it consists of, unpacked."""
+        return self._key(1, self.roles)
+
+    def _key(self, version: int, pins: Mapping[str, Pin]) -> Digest:
         document: dict[str, Json] = {
             "kind": "interpreter",
-            "kind_version": 1,
-            "inputs": {name: pin.digest for name, pin in self.roles.items()},
+            "kind_version": version,
+            "inputs": {name: pin.digest for name, pin in pins.items()},
         }
         if self.kind != "apt":  # apt's lie where Debian puts them.
             document["options"] = {"from": self.kind, "prefix": self.prefix}
         return key(document)
+
+
+_CPYTHON = re.compile(r"python|(lib)?python3\.\d+(-minimal|-stdlib)?")
+"""conda's package; those that Debian makes of CPython's source."""

@@ -81,7 +81,7 @@ def planned(ends: Iterable[Action]) -> Roots:
             if action.plan_key not in found:
                 found[action.plan_key] = action
                 todo += [action.content] if action.content is not None else []
-    pins = (pin.digest for action in found.values() for pin in action.sources.values())
+    pins = (pin.digest for action in found.values() for pin in action.pins)
     return Roots(plans=frozenset(found), sources=frozenset(pins))
 
 

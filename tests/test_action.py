@@ -58,6 +58,7 @@ def test_names_places_and_order_do_not() -> None:
     same = [
         replace(ACTION, name="another"),
         replace(ACTION, layers=False),
+        replace(ACTION, tools={"python:libssl3": pin("libssl3")}),
         replace(ACTION, local={"sha256:0": Path("/somewhere")}),
         replace(ACTION, sources=dict(sorted(ACTION.sources.items(), reverse=True))),
         replace(ACTION, sources={**ACTION.sources, "wheel:a": moved}),
@@ -78,6 +79,11 @@ def test_equal_options_are_equal_keys(one: dict[str, Any], two: dict[str, Any]) 
 def test_permuting_inputs_changes_nothing(names: list[str]) -> None:
     made = replace(ACTION, needs={name: replace(NEED, options={"n": name}) for name in names})
     assert made.plan_key == replace(made, needs={name: made.needs[name] for name in sorted(names)}).plan_key
+
+
+def test_tools_are_fetched_though_they_are_no_part_of_the_key() -> None:
+    tool = pin("libssl3")
+    assert replace(ACTION, tools={"python:libssl3": tool}).pins == (*ACTION.sources.values(), tool)
 
 
 def test_result_document_names_results() -> None:

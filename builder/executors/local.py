@@ -101,7 +101,7 @@ def _ranks(plan: Plan) -> dict[Digest, tuple[int, str]]:
     weights: dict[Digest, int] = {}
     for action in reversed(list(plan.order())):
         after = max((weights[one] for one in plan.readers(action.plan_key)), default=0)
-        weights[action.plan_key] = after + sum(pin.size for pin in action.sources.values())
+        weights[action.plan_key] = after + sum(pin.size for pin in action.pins)
     return {key: (-weight, plan.action(key).name) for key, weight in weights.items()}
 
 
@@ -109,7 +109,7 @@ def _prepare(action: Action, store: Store, fetch: Fetch) -> str:
     """Have all that an action reads, unless its key is known: early cutoff. Returns how it came about, "" if not so."""
     known, _ = _known(action, store)
     if not known:
-        fetch(tuple(action.sources.values()))
+        fetch(action.pins)
     return known
 
 

@@ -115,7 +115,7 @@ def remember(project: Project, planned: Mapping[Target, Planned], targets: Seque
 
 def pins_of(actions: Sequence[Action]) -> list[Pin]:
     """Every pinned file that these actions read."""
-    return [pin for action in actions for pin in action.sources.values()]
+    return [pin for action in actions for pin in action.pins]
 
 
 def result(project: Project, planned: Mapping[Target, Planned], target: Target) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def choose(targets: Sequence[Target], wanted: Sequence[str]) -> tuple[list[Targe
 
 def pins(planned: Mapping[Target, Planned], targets: Sequence[Target]) -> tuple[Pin, ...]:
     """Every file that building these targets, and starting them, reads: each digest once, in the order of digests."""
-    found = {pin.digest: pin for action in _actions(planned, targets) for pin in action.sources.values()}
+    found = {pin.digest: pin for action in _actions(planned, targets) for pin in action.pins}
     return tuple(found[digest] for digest in sorted(found))
 
 

@@ -23,8 +23,8 @@ def gather(fetcher: Fetcher, actions: Sequence[Action], targets: Sequence[Target
         Unreachable: files are missing; all of them are told.
         Problems: a place on this machine has something else than what its pin says.
     """
-    readers = {pin.digest: action.name for action in reversed(actions) for pin in action.sources.values()}
-    pins = [pin for action in actions for pin in action.sources.values()]
+    readers = {pin.digest: action.name for action in reversed(actions) for pin in action.pins}
+    pins = [pin for action in actions for pin in action.pins]
     try:
         fetcher(pins)
     except Problems as found:

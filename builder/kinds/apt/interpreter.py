@@ -67,7 +67,7 @@ def root(store: Store, interpreter: Interpreter, architecture: str, jobs: int, l
         HostileInput: a package in the store has changed.
         StackbuildError: a package cannot be unpacked.
     """
-    name = f"interpreter-{Digest(interpreter.key).hex}"
+    name = f"interpreter-{Digest(interpreter.root_key).hex}"
     return unpack(store, interpreter.pins, name, architecture, jobs, log)
 
 

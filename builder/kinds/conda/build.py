@@ -134,15 +134,15 @@ def _layer(layers: _Layers, name: str, pins: list[Pin], *, history: bool) -> Act
         "prefix": place.prefix,
         "scripts": sorted(layers.scripts.intersection(pin.name for pin in pins)),
     }
-    sources = {f"conda:{pin.name}": pin for pin in pins}
+    sources, tools = {f"conda:{pin.name}": pin for pin in pins}, {}
     if any(pin.field("noarch") == "python" for pin in pins):
         options |= {"python": place.python, "site": place.site}
         if layers.native is not None:
             options |= {"bytecode": bytecode.VERSION, **pythons.described(layers.native)}
-            sources |= pythons.sources(layers.native)
-    return Action(
-        kind="conda", version=VERSION, name=f"conda {name} of {site.target}", options=options, sources=sources
-    )
+            sources |= pythons.compiler(layers.native)
+            tools = pythons.tools(layers.native)
+    name = f"conda {name} of {site.target}"
+    return Action(kind="conda", version=VERSION, name=name, options=options, sources=sources, tools=tools)
 
 
 def expected(action: Action) -> tuple[Expected, ...] | None:
@@ -174,7 +174,7 @@ def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -
         codec=options["codec"],
         packages=packages,
         place=place,
-        zips=_compiled(action, packages, place, workshop) if "interpreter_pins" in options else {},
+        zips=_compiled(action, packages, place, workshop) if "bytecode" in options else {},
         scripts=frozenset(options["scripts"]),
         history=options["history"],
     )

@@ -80,7 +80,7 @@ def root(store: Store, interpreter: Interpreter, architecture: str, jobs: int, l
                 digest = write(in_prefix(merge(trees), place), incoming).digest
             unpacked.unpack(scratch / digest.hex, f"of Python {interpreter.version}", upper, workspace)
 
-    name = key([VERSION, interpreter.key])
+    name = key([VERSION, interpreter.root_key])
     return unpacked.folder(store, f"interpreter-{name.hex}", fill)
 
 

@@ -113,8 +113,9 @@ def _layer(layers: _Layers, name: str, pins: list[Pin]) -> Action:
         needs={f"wheel:{pin.name}": built[pin.name] for pin in pins if pin.name in built},
         sources={
             **{f"wheel:{pin.name}": pin for pin in pins if pin.name not in built},
-            **pythons.sources(native),
+            **pythons.compiler(native),
         },
+        tools=pythons.tools(native),
     )
 
 

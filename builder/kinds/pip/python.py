@@ -199,21 +199,30 @@ def glibc(manifest: Manifest, locks: Locks, target: Target) -> str:
 
 def described(interpreter: Interpreter) -> dict[str, Json]:
     """What an action's options say of an interpreter, beside `python`, its short version."""
-    found: dict[str, Json] = {"interpreter_pins": list(interpreter.roles)}
-    if interpreter.kind != "apt":  # apt's follows from its version.
-        found["provider"] = {"from": interpreter.kind, "executable": interpreter.executable, "in": interpreter.prefix}
-    return found
+    if interpreter.kind == "apt":
+        return {}  # It follows from its version.
+    return {"provider": {"from": interpreter.kind, "executable": interpreter.executable, "in": interpreter.prefix}}
 
 
 def sources(interpreter: Interpreter) -> dict[str, Pin]:
-    """An interpreter's packages as sources of an action, by role."""
+    """An interpreter's packages as sources of an action that lets a package's own code run in it, by role."""
     return {f"python:{name}": pin for name, pin in interpreter.roles.items()}
 
 
+def compiler(interpreter: Interpreter) -> dict[str, Pin]:
+    """Those of `sources` that are read by an action that only compiles."""
+    return {f"python:{name}": pin for name, pin in interpreter.compiler.items()}
+
+
+def tools(interpreter: Interpreter) -> dict[str, Pin]:
+    """The other ones: what the compiler is loaded with."""
+    return {role: pin for role, pin in sources(interpreter).items() if role not in compiler(interpreter)}
+
+
 def of(action: Action) -> Interpreter:
-    """The interpreter that `described` and `sources` put into an action."""
+    """The interpreter that `described` and `sources`, or `compiler` and `tools`, put into an action."""
     options = cast(Mapping[str, Json], action.options)
-    names = cast(list[str], options["interpreter_pins"])
+    roles = {**action.sources, **action.tools}
     python = str(options["python"])
     default = {"from": "apt", "executable": f"/usr/bin/python{python}", "in": "/usr"}
     provider = cast(Mapping[str, str], options.get("provider", default))
@@ -222,8 +231,12 @@ def of(action: Action) -> Interpreter:
         version=python,
         executable=provider["executable"],
         prefix=provider["in"],
-        pins=tuple(action.sources[f"python:{name}"] for name in names),
+        pins=tuple(sorted((pin for role, pin in roles.items() if role.startswith("python:")), key=_by_name)),
     )
+
+
+def _by_name(pin: Pin) -> tuple[str, str]:
+    return pin.name, pin.kind
 
 
 @dataclass(frozen=True, slots=True)

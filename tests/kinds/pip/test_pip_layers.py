@@ -262,6 +262,5 @@ def test_condas_prefix_needs_no_skeleton(family: New, index: Any, monkeypatch: p
     options: Any = layer.options
     assert (options["prefix"], options["python"]) == ("/opt/conda", "3.11")
     assert options["provider"] == {"from": "conda", "executable": "/opt/conda/bin/python3.11", "in": "/opt/conda"}
-    assert {one for one in layer.sources if one.startswith("python:")} == {
-        "python:openssl", "python:python", "python:apt:libc6", "python:apt:libgcc-s1",
-    }  # fmt: skip
+    assert {one for one in layer.sources if one.startswith("python:")} == {"python:python"}
+    assert set(layer.tools) == {"python:openssl", "python:apt:libc6", "python:apt:libgcc-s1"}

@@ -26,20 +26,26 @@ from builder.workflow.project import Project
 
 
 def missing(project: Project, own: Sequence[Target]) -> dict[Target, Action]:
-    """The planned images of the same image and variant on platforms that are not among one's own.
+    """The planned images that one's own targets leave out: of the same images and variants, on other platforms.
 
     One whose locks are missing cannot be planned: nobody can have built it either.
     """
-    first, found = own[0], {}
-    manifest = project.manifest
-    for platform in manifest.platforms(manifest.images[first.image], first.variant):
-        target = Target(first.image, first.variant, platform)
-        if target not in own:
+    manifest, have = project.manifest, set(own)
+    images = dict.fromkeys((one.image, one.variant) for one in own)
+    wanted = [
+        target
+        for image, variant in images
+        for platform in manifest.platforms(manifest.images[image], variant)
+        if (target := Target(image, variant, platform)) not in have
+    ]
+    try:
+        planned = plan_targets(manifest, project.locks, wanted)
+    except StackbuildError:
+        planned = {}
+        for target in wanted:
             with suppress(StackbuildError):
-                planned = plan_targets(manifest, project.locks, [target])[target].image
-                assert planned is not None
-                found[target] = planned
-    return found
+                planned |= plan_targets(manifest, project.locks, [target])
+    return {target: end for target in wanted if target in planned and (end := planned[target].image) is not None}
 
 
 def platform_tag(tag: str, platform: str) -> str:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from threading import Lock as Mutex
 
 from builder import about, image
+from builder.action import Action
 from builder.digest import Digest
 from builder.errors import StackbuildError
 from builder.kinds.oci.reference import parse
@@ -94,11 +95,13 @@ def push(
     client.each(work.bring, work.blobs(absent))
     client.each(work.manifest, absent)
     client.each(work.key, images)
-    groups = [_Group(project, tags, [one for one in images if one.name == name]) for name in names]
+    missing = join.missing(project, [one.target for one in images])
+    groups = [_Group(tags, [one for one in images if one.name == name], missing) for name in names]
     client.each(work.apart, groups)
-    ends = [work.index(one) for one in groups]
-    client.each(work.tag, [(one, tag) for one in ends for tag in one.tags])
-    ends = [work.again(one, end) for one, end in zip(groups, ends, strict=True)]
+    ends = client.each(work.index, groups)
+    moved = client.each(work.tag, [(one, tag) for one in ends for tag in one.tags])
+    if any(moved):
+        ends = client.each(work.again, zip(groups, ends, strict=True))
     releases.record(project.store, ends)
     return tuple(ends), work.traffic
 
@@ -110,10 +113,12 @@ class _Group:
         missing: the planned images of the platforms that are not.
     """
 
-    def __init__(self, project: Project, tags: Tags, images: Sequence[Shipment]) -> None:
+    def __init__(self, tags: Tags, images: Sequence[Shipment], missing: Mapping[Target, Action]) -> None:
         self.images = images
         self.tags = tags
-        self.missing = join.missing(project, [one.target for one in images])
+        mine = images[0].target
+        same = (mine.image, mine.variant)
+        self.missing = {one: end for one, end in missing.items() if (one.image, one.variant) == same}
 
     @property
     def name(self) -> str:
@@ -262,8 +267,9 @@ class _Push:
             platforms={target.platform: Digest(one["digest"]) for target, one in descriptors.items()},
         )
 
-    def again(self, group: _Group, end: Release) -> Release:
+    def again(self, wanted: tuple[_Group, Release]) -> Release:
         """The same once its tags stand; another machine may have pushed its platforms since they were looked for."""
+        group, end = wanted
         if len(end.platforms) == len(group.images) + len(group.missing):
             return end
         later = self.index(group)
@@ -272,16 +278,20 @@ class _Push:
                 self.tag((later, tag))
         return later
 
-    def tag(self, wanted: tuple[Release, str]) -> None:
-        """Let a tag name an image; nothing is sent if it does."""
+    def tag(self, wanted: tuple[Release, str]) -> bool:
+        """Let a tag name an image; whether it did not so far."""
         one, tag = wanted
-        self._name(one.name, tag, one.digest, image.INDEX_TYPE if len(one.platforms) > 1 else image.MANIFEST_TYPE)
+        return self._name(
+            one.name, tag, one.digest, image.INDEX_TYPE if len(one.platforms) > 1 else image.MANIFEST_TYPE
+        )
 
-    def _name(self, name: str, tag: str, digest: Digest, media_type: str) -> None:
+    def _name(self, name: str, tag: str, digest: Digest, media_type: str) -> bool:
         upload = self._upload(name)
-        if upload.registry.head(tag) != digest:
-            body = self._project.store.checked(self._project.store.blob(digest)).read_bytes()
-            upload.manifest(tag, media_type, body)
+        if upload.registry.head(tag) == digest:
+            return False
+        body = self._project.store.checked(self._project.store.blob(digest)).read_bytes()
+        upload.manifest(tag, media_type, body)
+        return True
 
 
 def _refuse_mixtures(images: Sequence[Shipment]) -> None:

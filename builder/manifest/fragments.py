@@ -40,6 +40,8 @@ PLATFORMS: Final[Schema] = {
     "items": {"type": "string", "enum": ["linux/amd64", "linux/arm64"]},
 }
 
+CONTRACT: Final[Schema] = {**NAME, "title": "the name of a contract", "examples": ["kubeflow"]}
+
 
 def listed(item: Schema, description: str, *, unique: bool = True) -> Schema:
     """A list of such items."""
@@ -70,3 +72,15 @@ def named(description: str, value: Schema, names: Schema = NAME) -> Schema:
         "propertyNames": names,
         "additionalProperties": value,
     }
+
+
+ENV: Final = named(
+    "Environment variables of the image and its children.",
+    TEXT,
+    {
+        "type": "string",
+        "title": "the name of an environment variable",
+        "pattern": r"^[A-Za-z_][A-Za-z0-9_]*$",
+        "examples": ["NB_PREFIX"],
+    },
+)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
-from benchmarks.place import Place, open_target
+from benchmarks.place import Place, edit, open_target
 from benchmarks.row import Measure, Row, median, spread
 from builder.fetching import Fetcher
 from builder.manifest.read import read
@@ -20,7 +17,7 @@ _MORE = "less"
 def numpy(place: Place) -> Row:
     before = place.warmed()
     after = place.project()
-    _edit(after, r'"numpy==[^"]*"', f'"numpy=={_NUMPY}"')
+    edit(after, r'"numpy==[^"]*"', f'"numpy=={_NUMPY}"')
     place.run(place.warm, after, "lock", "jupyter-scipy")
     opened, target = open_target(place.warm, after, "jupyter-scipy")
     planned = build.plan(opened, (target,))
@@ -58,7 +55,7 @@ def numpy(place: Place) -> Row:
 def more(place: Place) -> Row:
     before = place.warmed()
     after = place.project()
-    _edit(after, r"(\[images\.base\]\n(?:.*\n)*?apt = \[\n)", rf'\g<1>    "{_MORE}",\n')
+    edit(after, r"(\[images\.base\]\n(?:.*\n)*?apt = \[\n)", rf'\g<1>    "{_MORE}",\n')
     place.run(place.warm, after, "lock")
     with place.store(built=True) as store:
         why = place.run(store, after, "explain", "jupyter").out
@@ -79,14 +76,6 @@ def more(place: Place) -> Row:
             *(f"explain: {line}" for line in why.splitlines()[:6]),
         ),
     )
-
-
-def _edit(project: Path, pattern: str, replacement: str) -> None:
-    path = project / "stacks.toml"
-    text, count = re.subn(pattern, replacement, path.read_text(), count=1)
-    if count != 1:
-        raise SystemExit(f"bench: stacks.toml has no {pattern}")
-    path.write_text(text)
 
 
 ROWS: dict[str, Measure] = {"numpy-bump": numpy, "base-bump": more}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -115,6 +116,15 @@ def open_target(store: Path, folder: Path, image: str) -> tuple[Project, Target]
     os.environ["STACKBUILD_STORE"] = str(store)
     project = open_project(folder)
     return project, Target(image, "cpu", NATIVE)
+
+
+def edit(project: Path, pattern: str, replacement: str) -> None:
+    """Replace what a pattern finds first in a project's manifest."""
+    path = project / "stacks.toml"
+    text, count = re.subn(pattern, replacement, path.read_text(), count=1)
+    if count != 1:
+        raise SystemExit(f"bench: stacks.toml has no {pattern}")
+    path.write_text(text)
 
 
 def settle() -> None:

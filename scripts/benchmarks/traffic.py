@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import subprocess
 import time
@@ -12,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks import services
-from benchmarks.place import Place, open_target, settle
+from benchmarks.place import Place, edit, open_target, settle
 from benchmarks.row import Measure, Row, ratio, spread
 from builder.fetching import Fetcher
 from builder.net import Client
@@ -27,8 +26,8 @@ _COPIES = 16
 
 def security(place: Place) -> Row:
     before = place.project()
-    _edit(before, r'suites = \["bookworm"\]', 'suites = ["bookworm", "bookworm-security"]')
-    _edit(before, r"(exclude-newer = .*)", r'\1\nexempt = ["bookworm"]')
+    edit(before, r'suites = \["bookworm"\]', 'suites = ["bookworm", "bookworm-security"]')
+    edit(before, r"(exclude-newer = .*)", r'\1\nexempt = ["bookworm"]')
     place.run(place.warm, before, "lock")
     after = place.folder("fixed") / "project"
     shutil.copytree(before, after, symlinks=True)
@@ -142,14 +141,6 @@ def _registry(place: Place) -> Iterator[str]:
             yield host
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _edit(project: Path, pattern: str, replacement: str) -> None:
-    path = project / "stacks.toml"
-    text, count = re.subn(pattern, replacement, path.read_text(), count=1)
-    if count != 1:
-        raise SystemExit(f"bench: stacks.toml has no {pattern}")
-    path.write_text(text)
 
 
 ROWS: dict[str, Measure] = {"security-bump": security, "push-again": again, "warm-cache": cache}

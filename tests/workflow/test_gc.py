@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,22 +23,9 @@ from builder.store import Store
 from builder.workflow import build, gc, projects, releases
 from builder.workflow.gc import Collected, Wish
 from builder.workflow.roots import Patience
-from tests.fake_uploads import FakeUploads, uploads
 from tests.image_family import Site
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def registry() -> Iterator[FakeUploads]:
-    with uploads() as found:
-        yield found
-
-
-@pytest.fixture
-def site(tmp_path: Path, registry: FakeUploads, monkeypatch: pytest.MonkeyPatch) -> Site:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    return Site(tmp_path, registry.host)
 
 
 def collect(store: Store, *, after: float = 2, here: Path | None = None, **patience: Any) -> Collected:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,17 +17,10 @@ from builder.workflow import build, caching, gc_cache
 from builder.workflow.build import _Silent
 from builder.workflow.gc_cache import Collected
 from builder.workflow.roots import Patience
-from tests.fake_uploads import FakeUploads, Request, uploads
+from tests.fake_uploads import FakeUploads, Request
 from tests.image_family import Site
 
 REPOSITORY = "team/cache"
-
-
-@pytest.fixture
-def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeUploads]:
-    monkeypatch.setattr("builder.net.time.sleep", lambda _: None)
-    with uploads() as found:
-        yield found
 
 
 @pytest.fixture

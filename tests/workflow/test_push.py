@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,21 +14,8 @@ from builder.manifest.model import Target
 from builder.workflow import build, releases, save, shipment
 from builder.workflow.push import Traffic
 from builder.workflow.tags import Tags
-from tests.fake_uploads import FakeUploads, Request, uploads
+from tests.fake_uploads import FakeUploads, Request
 from tests.image_family import Site
-
-
-@pytest.fixture
-def registry() -> Iterator[FakeUploads]:
-    with uploads() as found:
-        yield found
-
-
-@pytest.fixture
-def site(tmp_path: Path, registry: FakeUploads, monkeypatch: pytest.MonkeyPatch) -> Site:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr("builder.net.time.sleep", lambda _: None)
-    return Site(tmp_path, registry.host)
 
 
 def whole(registry: FakeUploads) -> None:

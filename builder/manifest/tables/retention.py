@@ -1,4 +1,4 @@
-"""What a manifest says about collecting garbage."""
+"""`[retention]`: what a collection of garbage keeps."""
 
 from __future__ import annotations
 

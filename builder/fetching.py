@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock as Mutex
-from threading import RLock
 from typing import TYPE_CHECKING
 
 from builder.digest import Digest
@@ -54,7 +53,6 @@ class Fetcher:
         self._nearby = nearby
         self._mutex = Mutex()
         self._threads: ThreadPoolExecutor | None = None
-        self._busy: dict[Digest, RLock] = {}
         self._finders: dict[str, Callable[[Pin], Sequence[str]]] = {}
 
     def missing(self, pins: Iterable[Pin]) -> list[Pin]:
@@ -77,31 +75,41 @@ class Fetcher:
         if problems:
             raise Problems(problems)
 
-    def _one(self, pin: Pin) -> StackbuildError | None:
+    def stop(self) -> None:
+        """Begin no further download; whoever waits for one gets an error."""
         with self._mutex:
-            busy = self._busy.setdefault(pin.digest, RLock())
-        with busy:
-            if self._store.source(pin.digest).exists():
-                return None
-            if self._nearby is not None and self._tried(pin, self._nearby(pin.digest)):
-                return None
-            try:
-                self._download(pin, self._places(pin))
-            except Unreachable as error:
-                return _unreachable(pin, error)
-            except HostileInput as error:
-                return HostileInput(
-                    error.what,
-                    where=f"{pin.kind} {pin.name} {pin.version}",
-                    expected=error.expected,
-                    got=error.got,
-                    next_step="find out who changed the file; if it is right, move its pin: "
-                    f"stackbuild lock --upgrade-package {pin.name}",
-                )
-            except StackbuildError as error:
-                return error
-            except OSError as error:
-                return StackbuildError(f"cannot write {pin.filename} to the store", got=str(error.strerror))
+            if self._threads is not None:
+                self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _one(self, pin: Pin) -> StackbuildError | None:
+        try:
+            with self._store.locked(f"source-{pin.digest.hex}"):  # Who wants it too, in any process, waits and has it.
+                return self._brought(pin)
+        except StackbuildError as error:
+            return error
+
+    def _brought(self, pin: Pin) -> StackbuildError | None:
+        if self._store.source(pin.digest).exists():
+            return None
+        if self._nearby is not None and self._tried(pin, self._nearby(pin.digest)):
+            return None
+        try:
+            self._download(pin, self._places(pin))
+        except Unreachable as error:
+            return _unreachable(pin, error)
+        except HostileInput as error:
+            return HostileInput(
+                error.what,
+                where=f"{pin.kind} {pin.name} {pin.version}",
+                expected=error.expected,
+                got=error.got,
+                next_step="find out who changed the file; if it is right, move its pin: "
+                f"stackbuild lock --upgrade-package {pin.name}",
+            )
+        except StackbuildError as error:
+            return error
+        except OSError as error:
+            return StackbuildError(f"cannot write {pin.filename} to the store", got=str(error.strerror))
         return None
 
     def _tried(self, pin: Pin, url: str) -> bool:

@@ -117,9 +117,10 @@ class _Marking:
         return marks
 
     def _of_pinned(self, entry: Mapping[str, Any]) -> bool:
-        """Whether it is the bytecode of a package that is pinned."""
-        kind = str(entry["document"].get("kind"))
-        return kind.endswith("bytecode") and any(one in self._marks.pinned for one in _inputs(entry).values())
+        """Whether it is the bytecode of a package that is pinned, or that was built from one; plans are marked then."""
+        if not str(entry["document"].get("kind")).endswith("bytecode"):
+            return False
+        return any(one in self._marks.pinned or one in self._marks.sources for one in _inputs(entry).values())
 
     def _entry(self, name: Digest) -> None:
         """An action's file, and what its result names."""

@@ -370,6 +370,7 @@ class Store:
                 fcntl.flock(handle, fcntl.LOCK_EX)
                 if os.fstat(handle.fileno()).st_nlink:
                     yield
+                    path.unlink(missing_ok=True)  # Whoever waits for it sees that, and makes another.
                     return
 
     def write(self, name: str, data: bytes) -> Path:

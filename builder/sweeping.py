@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from builder import unpacked
+from builder.errors import StackbuildError
 from builder.marking import Marks
 from builder.store import Store
 
@@ -95,20 +97,27 @@ def rooms(store: Store, marks: Marks, ages: Ages) -> tuple[Room, ...]:
     )
 
 
-def sweep(found: Iterable[Room], trash: Path) -> Iterator[tuple[Path, Path | None]]:
+def sweep(found: Iterable[Room], trash: Callable[[], Path]) -> Iterator[tuple[Path, Path | None]]:
     """Remove what does not stay, one thing at a time, and tell of each once it is gone: a folder with where it is now.
 
     Args:
-        trash: where folders go, on the store's own file system.
+        trash: makes the place where folders go, on the store's own file system; called for the first of them.
     """
+    place: Path | None = None
     for room in found:
         gone = [entry.path for entry in room.entries if not entry.kept]
         for path in gone:
             with suppress(FileNotFoundError):
                 if path.is_dir() and not path.is_symlink():
-                    place = Path(tempfile.mkdtemp(dir=trash)) / path.name
-                    os.rename(path, place)
-                    yield path, place
+                    try:
+                        place = place or trash()
+                        there = Path(tempfile.mkdtemp(dir=place)) / path.name
+                        os.rename(path, there)
+                    except (OSError, StackbuildError):  # No room for a folder; `held` keeps whoever uses it out.
+                        shutil.rmtree(path, ignore_errors=True)
+                        yield path, None
+                    else:
+                        yield path, there
                 else:
                     path.unlink()
                     yield path, None

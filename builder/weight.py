@@ -6,7 +6,7 @@ it is stored twice; how much of that is `covered` is told.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from heapq import nsmallest
 
@@ -198,21 +198,39 @@ class _Covered:
     def __init__(self) -> None:
         self.size = 0
         self._stand: dict[str, int] = {}
+        self._folders: set[str] = set()
 
     def lay(self, entries: Sequence[Listed]) -> None:
-        """The next layer. Its whiteouts hide what is in the layers below, never its own (image-spec v1.1, layer.md)."""
-        for entry in entries:
-            if entry.kind == "whiteout":
-                self._remove(entry.path)
-        for entry in entries:
-            if entry.kind not in {"dir", "whiteout"}:
-                self.size += self._stand.pop(entry.path, 0)
-                if entry.size:
-                    self._stand[entry.path] = entry.size
+        """The next layer. Its whiteouts hide what is in the layers below, never its own (image-spec v1.1, layer.md).
 
-    def _remove(self, path: str) -> None:
-        gone = path.removesuffix(".wh..opq").rstrip("/")
-        self.size += self._stand.pop(gone, 0)
-        below = f"{gone}/" if gone else ""
-        for one in [one for one in self._stand if one.startswith(below)]:
-            self.size += self._stand.pop(one)
+        What takes the place of a folder hides all that is in it.
+        """
+        whiteouts = {entry.path.removesuffix(".wh..opq").rstrip("/") for entry in entries if entry.kind == "whiteout"}
+        others = [entry for entry in entries if entry.kind not in {"dir", "whiteout"}]
+        self._hide(whiteouts | {entry.path for entry in others if entry.path in self._folders})
+        for entry in others:
+            self.size += self._stand.pop(entry.path, 0)
+            if entry.size:
+                self._stand[entry.path] = entry.size
+                self._note(entry.path.rpartition("/")[0])
+
+    def _hide(self, gone: Set[str]) -> None:
+        """Take away these files, and what lies below these folders."""
+        if not gone:
+            return
+        for path in [path for path in self._stand if path in gone or _below(path, gone)]:
+            self.size += self._stand.pop(path)
+
+    def _note(self, folder: str) -> None:
+        while folder and folder not in self._folders:
+            self._folders.add(folder)
+            folder = folder.rpartition("/")[0]
+
+
+def _below(path: str, folders: Set[str]) -> bool:
+    """Whether a path lies below one of these; the root is "", and above all."""
+    while path:
+        path = path.rpartition("/")[0]
+        if path in folders:
+            return True
+    return False

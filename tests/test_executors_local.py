@@ -6,7 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from builder.action import Action, Result, Workshop
 from builder.digest import Digest
 from builder.errors import Problems, StackbuildError
 from builder.executors.local import execute, workshop
+from builder.lock import Pin
 from builder.plan import Plan
 from builder.store import Store
 
@@ -31,11 +32,19 @@ class Bench:
     performed: Counter[str] = field(default_factory=Counter)
     told: dict[str, str] = field(default_factory=dict)
     fetched: list[str] = field(default_factory=list)
+    asked: list[tuple[str, ...]] = field(default_factory=list)
 
     def perform(self, action: Action, results: Mapping[str, Result], _: Workshop) -> Result:
+        assert {pin.name for pin in action.pins} <= set(self.fetched), "performed before its sources were there"
         self.performed[action.name] += 1
         does = self.does.get(action.name)
         return does(results) if does else {"layers": [], "said": action.name}
+
+    def fetch(self, pins: tuple[Pin, ...]) -> None:
+        """Each file takes a moment, so that who does not wait for it is seen."""
+        self.asked.append(tuple(pin.name for pin in pins))
+        time.sleep(0.02 * len(pins))
+        self.fetched += [pin.name for pin in pins]
 
     def started(self, action: Action) -> None: ...
 
@@ -47,7 +56,7 @@ class Bench:
         self.performed = Counter()
         self.told.clear()
         plan = Plan.of(wanted)
-        execute(plan, plan.stale(self.store, wanted), self.store, jobs=2, fetch=lambda pins: None, watcher=self)
+        execute(plan, plan.stale(self.store, wanted), self.store, jobs=2, fetch=self.fetch, watcher=self)
         return self.performed
 
     def layer(self, data: bytes) -> dict[str, Any]:
@@ -67,6 +76,65 @@ def bench(store: Store, monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 def action(name: str, *needs: Action, version: int = 1) -> Action:
     return Action(kind="fake", version=version, name=name, options=name, needs={need.name: need for need in needs})
+
+
+def pin(name: str, size: int) -> Pin:
+    return Pin(kind="fake", name=name, version="1", filename=name, digest=Digest.of(name.encode()), size=size)
+
+
+def test_sources_and_tools_are_there_before_an_action_is_performed(bench: Bench) -> None:
+    base = replace(action("base"), sources={"a": pin("a", 1)}, tools={"b": pin("b", 1)})
+    top = replace(action("top", base), sources={"c": pin("c", 1)})
+    assert bench.build(top) == {"base": 1, "top": 1}
+    assert sorted(bench.fetched) == ["a", "b", "c"]
+
+
+def test_what_is_known_by_its_key_fetches_nothing(bench: Bench) -> None:
+    low = replace(action("low"), sources={"a": pin("a", 1)})
+    bench.does["low"] = lambda _: {"layers": []}
+    bench.build(replace(action("top", low), sources={"b": pin("b", 1)}))
+    bench.fetched.clear()
+    moved = replace(action("low", version=2), sources={"a": pin("a", 2)})
+    top = replace(action("top", moved), sources={"b": pin("b", 1)})
+    assert bench.build(top) == {"low": 1}
+    assert bench.fetched == ["a"], "top's inputs came to the same result, so its own sources are not wanted"
+
+
+def test_the_heaviest_begin_first_with_all_that_waits_for_them(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("builder.executors.local._AWAITED", 1)
+    light, heavy = (replace(action(name), sources={name: pin(name, size)}) for name, size in (("a", 1), ("z", 100)))
+    low = replace(action("low"), sources={"low": pin("low", 1)})
+    long = replace(action("long", low), sources={"long": pin("long", 1000)})
+    bench.build(light, heavy, long)
+    assert [name for (name,) in bench.asked][:3] == ["low", "z", "a"]
+
+
+def test_one_that_waits_for_its_sources_holds_up_no_other(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More actions than threads that perform: all of their downloads had begun before the first was done."""
+    many = [replace(action(f"n{number}"), sources={"x": pin(f"x{number}", 1)}) for number in range(20)]
+    gate = threading.Barrier(20, timeout=20)
+
+    def fetch(pins: tuple[Pin, ...]) -> None:
+        gate.wait()
+        bench.fetched.extend(pin.name for pin in pins)
+
+    monkeypatch.setattr(bench, "fetch", fetch)
+    assert len(bench.build(*many)) == 20
+
+
+def test_what_has_not_begun_when_something_breaks_off_never_does(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """^C, or an error that is none of ours: hundreds of downloads came first."""
+    many = [replace(action(f"n{number:03}"), sources={"x": pin(f"x{number:03}", 1)}) for number in range(300)]
+
+    def fetch(pins: tuple[Pin, ...]) -> None:
+        time.sleep(0.05)
+        bench.fetched.extend(pin.name for pin in pins)
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(bench, "fetch", fetch)
+    with pytest.raises(RuntimeError):
+        bench.build(*many)
+    assert len(bench.fetched) < 200
 
 
 def test_results_are_kept(bench: Bench) -> None:

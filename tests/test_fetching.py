@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,3 +88,34 @@ def test_a_full_disk_is_foreseen(store: Store) -> None:
 @pytest.mark.parametrize(("size", "text"), [(3_100_000_000, "3.1 GB"), (12_400_000, "12 MB"), (0, "0 MB")])
 def test_sizes_read_well(size: int, text: str) -> None:
     assert gigabytes(size) == text
+
+
+def test_a_file_is_fetched_once_whoever_wants_it(store: Store, tmp_path: Path) -> None:
+    """Several builds, and threads of a push, each with a fetcher of its own: each downloaded the file."""
+    asked: list[str] = []
+
+    class Slow(Client):
+        def download(self, urls: Sequence[str], **options: Any) -> None:
+            asked.append(urls[0])
+            time.sleep(0.1)
+            super().download(urls, **options)
+
+    (tmp_path / "mirror/pool").mkdir(parents=True)
+    (tmp_path / "mirror/pool/a_1_all.deb").write_bytes(b"aaa")
+    manifest = loads(MANIFEST, tmp_path / "stacks.toml")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STACKBUILD_MIRROR_LOCAL", (tmp_path / "mirror").as_uri())
+        with ThreadPoolExecutor(6) as threads:
+            list(threads.map(lambda _: Fetcher(manifest, store, Slow())([pin("a", b"aaa")]), range(6)))
+    assert len(asked) == 1
+    assert not list((store.path / "tmp").glob("*.lock"))
+
+
+def test_a_stopped_fetcher_begins_nothing_more(fetcher: Fetcher, store: Store, tmp_path: Path) -> None:
+    (tmp_path / "mirror/pool/a_1_all.deb").write_bytes(b"aaa")
+    (tmp_path / "mirror/pool/b_1_all.deb").write_bytes(b"b")
+    fetcher([pin("a", b"aaa")])
+    fetcher.stop()
+    with pytest.raises(RuntimeError):
+        fetcher([pin("b", b"b")])
+    assert not store.source(Digest.of(b"b")).exists()

@@ -19,7 +19,7 @@ from builder.digest import Digest
 from builder.manifest.model import Target
 from builder.platforms import NATIVE
 from builder.store import Store
-from builder.workflow import fresh
+from builder.workflow import fresh, projects
 
 ROOT: Final = Path(__file__).parent.parent
 LONGEST: Final = 400
@@ -284,6 +284,7 @@ def _standing(project: Path, store_path: Path) -> None:
     layer = {"digest": blob}
     store.put_action(key, {}, {"manifest": {"digest": blob}, "config": blob, "layers": [layer]})
     fresh.remember(manifest, store, {Target.parse(f"base:cpu@{NATIVE}"): fresh.Known(key=str(key), tags={})})
+    projects.put(store, projects.Known(manifest=manifest, name="standing"))
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["build", "--help"], ["lock", "--help"]])

@@ -42,6 +42,19 @@ def test_foreign_layers_of_a_tagged_image_stay(store: Store) -> None:
         assert {layer, config, manifest} <= mark(store, roots, ()).blobs
 
 
+def test_bytecode_of_a_wheel_that_was_built_stays(store: Store) -> None:
+    """Only that of pinned wheels was kept, so an sdist's was compiled again."""
+    wheel, compiled, other = (Digest.of(name) for name in (b"wheel", b"compiled", b"other"))
+    plan = Digest.of(b"plan")
+    store.put_action(plan, {"kind": "pip.sdist", "inputs": {}}, {"wheel": wheel})
+    for name, source, zip_ in ((b"a", wheel, compiled), (b"b", Digest.of(b"gone"), other)):
+        document: Json = {"kind": "bytecode", "inputs": {"wheel": source}}
+        store.put_action(Digest.of(name), document, {"bytecode": zip_})
+    found = mark(store, Roots(plans=frozenset([plan])), ())
+    assert compiled in found.sources
+    assert other not in found.sources
+
+
 @pytest.mark.parametrize(
     "entry", [b"{", b"[]", b'{"layers": 1}', b'{"layers": [{"digest": "x"}]}', b'{"manifests": [1]}', b"\xff"]
 )

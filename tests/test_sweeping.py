@@ -29,7 +29,7 @@ def judged(world: World, what: Drawn) -> tuple[Room, ...]:
 
 def swept(world: World, what: Drawn, steps: int | None = None) -> None:
     with world.store.workspace() as trash:
-        for _ in islice(sweep(judged(world, what), trash), steps):
+        for _ in islice(sweep(judged(world, what), lambda: trash), steps):
             pass
 
 
@@ -70,11 +70,11 @@ def test_folders_that_are_held_stay(store: Store) -> None:
     used, idle = folder(store, "roots/layer-a"), folder(store, "roots/layer-b")
     with store.workspace() as trash:
         with unpacked.held([used]):
-            for _ in sweep(rooms(store, NOTHING, OLD), trash):
+            for _ in sweep(rooms(store, NOTHING, OLD), lambda: trash):
                 pass
             assert used.is_dir()
         assert not idle.exists()
-        for _ in sweep(rooms(store, NOTHING, OLD), trash):
+        for _ in sweep(rooms(store, NOTHING, OLD), lambda: trash):
             pass
         assert not used.exists()
     assert list((store.path / "tmp").glob("stackbuild-*")) == []
@@ -141,7 +141,7 @@ def test_what_is_in_no_room_is_left_alone(store: Store) -> None:
     for name in ("uv/cache", "pushed.jsonl", "mine.txt"):
         store.write(name, b"x")
     with store.workspace() as trash:
-        for _ in sweep(rooms(store, NOTHING, OLD), trash):
+        for _ in sweep(rooms(store, NOTHING, OLD), lambda: trash):
             pass
     assert all((store.path / name).exists() for name in ("uv/cache", "pushed.jsonl", "mine.txt", "images/index.json"))
 
@@ -151,4 +151,4 @@ def test_blob_that_vanishes_meanwhile_is_no_problem(store: Store) -> None:
     found = rooms(store, NOTHING, OLD)
     os.unlink(path)
     with store.workspace() as trash:
-        assert list(sweep(found, trash)) == []
+        assert list(sweep(found, lambda: trash)) == []

@@ -64,6 +64,18 @@ def test_what_lies_below_is_covered() -> None:
     assert covered(entry("a/c", kind="dir")) == 0
 
 
+def test_what_takes_the_place_of_a_folder_covers_all_that_is_in_it() -> None:
+    below = [entry("opt/a/x", 10), entry("opt/a/b/y", 20), entry("opt/ab", 40)]
+    for above in (
+        entry("opt/a", kind="link"),
+        entry("opt/a", kind="whiteout"),
+        entry("opt/a/.wh..opq", kind="whiteout"),
+    ):
+        assert weigh("t", LAYERS[:2], [below, [above]]).covered == 30, above
+    assert weigh("t", LAYERS[:2], [below, [entry("opt/a", kind="dir")]]).covered == 0
+    assert weigh("t", LAYERS[:2], [below, [entry(".wh..opq", kind="whiteout")]]).covered == 70
+
+
 def test_a_layer_covers_nothing_of_its_own() -> None:
     """An opaque folder hides what is below its layer (image-spec v1.1, layer.md), wherever its mark is sorted."""
     one = [entry("a/-", 5), entry("a/.wh..opq", kind="whiteout"), entry("a/b", 5)]

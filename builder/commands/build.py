@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from builder.manifest.model import Target
-from builder.workflow import fresh
+from builder.workflow import fresh, projects
 
 if TYPE_CHECKING:
     from builder.cache import Cache
@@ -60,8 +60,9 @@ def command(
     from builder.workflow.project import find_manifest, open_store
 
     if since is None and pushed is None and not share:
-        built = fresh.unchanged(find_manifest(folder), open_store(), wanted)
-        if built is not None:
+        manifest, store = find_manifest(folder), open_store()
+        built = fresh.unchanged(manifest, store, wanted)
+        if built is not None and projects.noted(store, manifest):
             _say(built, as_json)
             return
     from builder.commands._targets import here

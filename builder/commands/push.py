@@ -16,6 +16,7 @@ import click
     "--to", "repository", metavar="HOST/PATH/{image}", help="Push there instead of to the project's repository."
 )
 @click.option("--tag", "tags", metavar="TAG", multiple=True, help="Tag so instead of as the manifest says; may repeat.")
+@click.option("--partial", is_flag=True, help="Let a tag name fewer platforms than it does, if others are not built.")
 @click.option(
     "--digest-file", type=click.Path(dir_okay=False, path_type=Path), help="Write what was pushed there, as JSON."
 )
@@ -26,6 +27,7 @@ def command(
     wanted: tuple[str, ...],
     repository: str | None,
     tags: tuple[str, ...],
+    partial: bool,
     digest_file: Path | None,
     as_json: bool,
 ) -> None:
@@ -35,13 +37,15 @@ def command(
     project = open_project(folder)
     named = select(project.manifest, wanted)
     planned = build.plan(project, named)
-    chosen, left = shipment.ready(project, planned, named)
+    chosen, left = shipment.ready(project, planned, named, named=bool(wanted))
     said = (lambda _: None) if as_json else (lambda line: print(line, file=sys.stderr, flush=True))
-    pushed, traffic = push.push(project, planned, chosen, repository=repository or "", templates=tags, told=said)
+    pushed, traffic = push.push(
+        project, planned, chosen, repository=repository or "", templates=tags, partial=partial, told=said
+    )
     platforms = {one.name: one.platforms for one in pushed}
     for target in left:
-        joined = target.platform in platforms[project.manifest.published(target, repository or "")]
-        how = "another machine pushed it, so it is in the index" if joined else "not built here, so no part of it"
+        joined = target.platform in platforms.get(project.manifest.published(target, repository or ""), ())
+        how = "another machine pushed it, so it is in the index" if joined else "not built here, so not pushed"
         print(f"{target}: {how}", file=sys.stderr)
     images = {
         one.name: {"reference": f"{one.name}@{one.digest}", "tags": one.tags, "platforms": dict(one.platforms)}

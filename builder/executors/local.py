@@ -65,11 +65,7 @@ def execute(plan: Plan, stale: frozenset[Digest], store: Store, *, jobs: int, fe
     running: dict[Future[str], Digest] = {}
     problems: list[StackbuildError] = []
     ranks = _ranks(plan)
-    with (
-        workshop(store, jobs) as make,
-        ThreadPoolExecutor(_AWAITED) as arrivals,
-        ThreadPoolExecutor(max(4, 2 * jobs)) as threads,
-    ):
+    with workshop(store, jobs) as make, _threads(_AWAITED) as arrivals, _threads(max(4, 2 * jobs)) as threads:
         while waiting or running:
             for one in sorted((one for one, needs in waiting.items() if not needs), key=ranks.__getitem__):
                 del waiting[one]
@@ -93,6 +89,18 @@ def execute(plan: Plan, stale: frozenset[Digest], store: Store, *, jobs: int, fe
                     raise error
     if problems:
         raise Problems(problems)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
+    """So many threads; if something breaks off, such as ^C, what has not begun never does."""
+    pool = ThreadPoolExecutor(count)
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
 
 
 def _ranks(plan: Plan) -> dict[Digest, tuple[int, str]]:

@@ -1,7 +1,8 @@
 """What is attached to an image in a registry, beside the image: small artifacts that name it as their subject.
 
 A registry that knows the referrers API lists them by itself, and says so when one is written. For any other, as the
-specification asks, whoever writes one keeps the list: an index under the tag `sha256-<hex of the subject>`.
+specification asks, whoever writes one keeps the list: an index under the tag `sha256-<hex of the subject>`. Of two that
+write a list at the same moment one is lost; attaching it again mends that.
 
 Only annotations are carried here, which both lists repeat, so that one request reads them.
 
@@ -17,7 +18,8 @@ from typing import Any
 from urllib.parse import quote
 
 from builder.digest import Digest, Json, canonical
-from builder.errors import HostileInput
+from builder.errors import HostileInput, Unreachable
+from builder.requester import ATTEMPTS
 from builder.transports.document import INDEX_TYPES, MANIFEST_TYPES, Document
 from builder.transports.registry import Registry
 from builder.transports.upload import Upload
@@ -53,13 +55,22 @@ def attach(upload: Upload, subject: Mapping[str, Json], artifact: str, said: Map
         }
     )
     digest = Digest.of(body)
-    if upload.registry.head(digest) is not None:
+
+    def listed() -> bool:
+        rows = _listed(upload.registry, Digest(str(subject["digest"])), artifact)
+        return any(one.get("digest") == digest for one in rows)
+
+    if listed():
         return False
     upload.data(Digest.of(_EMPTY), _EMPTY)
-    if not upload.manifest(digest, MANIFEST_TYPES[0], body):
-        row: dict[str, Json] = {"mediaType": MANIFEST_TYPES[0], "digest": digest, "size": len(body)}
+    if upload.manifest(digest, MANIFEST_TYPES[0], body):
+        return True
+    row: dict[str, Json] = {"mediaType": MANIFEST_TYPES[0], "digest": digest, "size": len(body)}
+    for _ in range(ATTEMPTS):  # Somebody else may have written the list meanwhile, without us.
         _enlist(upload, str(subject["digest"]), {**row, "artifactType": artifact, "annotations": dict(said)})
-    return True
+        if listed():
+            return True
+    raise Unreachable(f"the registry does not keep what is attached to {upload.registry.name}@{subject['digest']}")
 
 
 def attached(registry: Registry, subject: Digest, artifact: str) -> Iterator[Mapping[str, str]]:
@@ -70,17 +81,21 @@ def attached(registry: Registry, subject: Digest, artifact: str) -> Iterator[Map
         StackbuildError: the registry refuses.
         HostileInput: its list is none.
     """
-    found = registry.found(f"{registry.base}/referrers/{subject}?artifactType={quote(artifact, safe='')}")
-    if found is None:
-        found = registry.found(f"{registry.base}/manifests/{_tag(subject)}")
-    for row in _rows(found, registry.name):
+    for row in _listed(registry, subject, artifact)[:_MOST]:
         if row.get("artifactType") == artifact:
             said = row.get("annotations")
             yield {str(name): str(value) for name, value in said.items()} if isinstance(said, dict) else {}
 
 
+def _listed(registry: Registry, subject: Digest, artifact: str) -> list[dict[str, Any]]:
+    found = registry.found(f"{registry.base}/referrers/{subject}?artifactType={quote(artifact, safe='')}")
+    if found is None:
+        found = registry.found(f"{registry.base}/manifests/{_tag(subject)}")
+    return _rows(found, registry.name)
+
+
 def _enlist(upload: Upload, subject: str, row: Mapping[str, Json]) -> None:
-    """Add an artifact to the list of a registry that keeps none; of two that are added at once one may be lost."""
+    """Add an artifact to the list of a registry that keeps none by itself."""
     tag = _tag(subject)
     rows = _rows(upload.registry.found(f"{upload.registry.base}/manifests/{tag}"), tag)
     kept: list[Json] = [one for one in rows if one.get("digest") != row["digest"]]
@@ -96,7 +111,7 @@ def _rows(found: Document | None, name: str) -> list[dict[str, Any]]:
         assert isinstance(rows, list) and all(isinstance(one, dict) for one in rows)
     except (ValueError, KeyError, TypeError, AssertionError, RecursionError):
         raise HostileInput(f"not a list of what is attached to an image: {name}") from None
-    return rows[:_MOST]
+    return rows
 
 
 def _tag(subject: str) -> str:

@@ -84,6 +84,9 @@ def build(
             gather(fetcher, actions, targets)
         try:
             execute(whole, needed, project.store, jobs=jobs, fetch=fetcher, watcher=watcher)
+        except BaseException:
+            fetcher.stop()
+            raise
         finally:
             explain.record(project, planned)
             projects.note(project.store, project.manifest, _ends(project, planned))

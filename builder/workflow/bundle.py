@@ -242,8 +242,11 @@ def _below(project: Path, folder: Path, *, links: bool = False) -> Iterator[Memb
 
     Args:
         links: links are content, as in an overlay, and so is everything; elsewhere they are followed.
+
+    Raises:
+        StackbuildError: a folder that a link means is none of the project's, or the one that the link is in.
     """
-    for base, names, files in os.walk(folder):
+    for base, names, files in os.walk(folder, followlinks=not links):
         names[:] = sorted(name for name in names if links or name != "__pycache__")
         for name in sorted([*files, *(one for one in names if os.path.islink(os.path.join(base, one)))]):
             path = Path(base) / name
@@ -252,6 +255,19 @@ def _below(project: Path, folder: Path, *, links: bool = False) -> Iterator[Memb
                 yield Member(name=place, target=os.readlink(path))
             elif path.is_file():
                 yield from_file(place, path)
+            elif path.is_dir():
+                _refuse_elsewhere(project, path)
+
+
+def _refuse_elsewhere(project: Path, link: Path) -> None:
+    meant, here = link.resolve(), link.parent.resolve()
+    if not meant.is_relative_to(project) or here.is_relative_to(meant):
+        raise StackbuildError(
+            f"a link to a folder that cannot go along: {link}",
+            expected="a folder of the project, and not one that the link is in",
+            got=str(meant),
+            next_step="put the folder's files in its place",
+        )
 
 
 def _own(manifest: Manifest, targets: Sequence[Target]) -> Iterator[Member]:

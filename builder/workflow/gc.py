@@ -8,6 +8,7 @@ to plan every project and to unlink files: seconds. Emptying folders, the slow p
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,14 +64,16 @@ def collect(store: Store, here: Path | None, wish: Wish) -> Collected:
             who = counted(store, here, wish.patience)
             found = _judged(store, who, wish)
             return _said(who, weighing.weights(found, weighing.files(found), {}))
-    with store.workspace() as trash:
+    with ExitStack() as trash:
         with store.alone(wish.wait):
             who = counted(store, here, wish.patience)
             found = _judged(store, who, wish)
             sizes = weighing.files(found)
+            # On a full disk there is room for a folder, and for a note, once files are gone.
+            swept = sweep(found, lambda: trash.enter_context(store.workspace()))
+            moved = {path: place for path, place in swept if place is not None}
             for one in who:
                 _remember(store, one)
-            moved = {path: place for path, place in sweep(found, trash) if place is not None}
         store.sweep()
         return _said(who, weighing.weights(found, sizes, moved))
 

@@ -66,3 +66,22 @@ def found(registry: Registry, missing: Mapping[Target, Action], tags: Sequence[s
         if descriptor is not None:
             known[target] = descriptor
     return known
+
+
+def named(registry: Registry, tag: str, platforms: Sequence[str]) -> list[str]:
+    """Those of the platforms that a tag names now: in an index, or as the manifest that their own tag names too.
+
+    Raises:
+        StackbuildError: the registry refuses, or does not answer.
+    """
+    digest = registry.head(tag)
+    if digest is None:
+        return []
+    return [
+        platform
+        for platform in platforms
+        if any(
+            one["digest"] != digest or registry.head(platform_tag(tag, platform)) == digest
+            for one in pushed.manifests(registry, tag, platform)
+        )
+    ]

@@ -52,6 +52,11 @@ def note(store: Store, manifest: Manifest, built: Mapping[str, Digest]) -> None:
         put(store, Known(manifest=path, name=manifest.project.name, built={**kept, **built}))
 
 
+def noted(store: Store, manifest: Path) -> bool:
+    """Whether a store knows the project of a manifest."""
+    return _place(store, manifest.absolute()).exists()
+
+
 def known(store: Store) -> tuple[Known, ...]:
     """Every project of a store, by path.
 

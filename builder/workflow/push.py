@@ -14,7 +14,8 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from threading import Lock as Mutex
 
 from builder import about, image
@@ -67,6 +68,7 @@ def push(
     *,
     repository: str = "",
     templates: Sequence[str] = (),
+    partial: bool = False,
     told: Told = lambda _: None,
 ) -> tuple[tuple[Release, ...], Traffic]:
     """Push built targets; those of one image and variant become one index.
@@ -74,6 +76,7 @@ def push(
     Args:
         repository: instead of the project's; `{image}` in it is what the image is called there.
         templates: of tags, instead of the project's.
+        partial: whether a tag may come to name fewer platforms than it does.
 
     Raises:
         Problems, StackbuildError: a target is not built; the registry refuses, or does not answer; this run may use no
@@ -99,6 +102,8 @@ def push(
     groups = [_Group(tags, [one for one in images if one.name == name], missing) for name in names]
     client.each(work.apart, groups)
     ends = client.each(work.index, groups)
+    if not partial:
+        ends = client.each(work.unharmed, zip(groups, ends, strict=True))
     moved = client.each(work.tag, [(one, tag) for one in ends for tag in one.tags])
     if any(moved):
         ends = client.each(work.again, zip(groups, ends, strict=True))
@@ -145,6 +150,7 @@ class _Push:
         self._repository = repository
         self._told = told
         self._mutex = Mutex()
+        self._completing = Mutex()
         self._uploads: dict[str, Upload] = {}
         self._homes: dict[Digest, list[str]] = {}
         self._said = time.monotonic()
@@ -215,9 +221,16 @@ class _Push:
             if not session:
                 self._count(mounted=1)
                 return
-        path = path_of(self._project, self._planned, blob.wanted[name], blob.digest)
+        path = self._path(blob.wanted[name], blob.digest)
         upload.blob(blob.digest, path, blob.size, session)
         self._count(uploaded=1, sent=blob.size)
+
+    def _path(self, one: Shipment, digest: Digest) -> Path:
+        """Where a blob lies; who lacks layers of a foreign base fetches all of them, so one thread at a time does."""
+        if self._project.store.blob(digest).exists():
+            return path_of(self._project, self._planned, one, digest)
+        with self._completing:
+            return path_of(self._project, self._planned, one, digest)
 
     def _count(self, **more: int) -> None:
         with self._mutex:
@@ -267,15 +280,32 @@ class _Push:
             platforms={target.platform: Digest(one["digest"]) for target, one in descriptors.items()},
         )
 
+    def unharmed(self, wanted: tuple[_Group, Release]) -> Release:
+        """The same without tags that name a platform which is missing here: they wait for whoever has it."""
+        group, end = wanted
+        lacks = [one.platform for one in group.missing if one.platform not in end.platforms]
+        if not lacks:
+            return end
+        registry = self._upload(group.name).registry
+        harmed = {tag: there for tag in end.tags if (there := join.named(registry, tag, lacks))}
+        for tag, there in harmed.items():
+            self._told(
+                f"{group.name}:{tag} stays as it is, with {', '.join(there)}: it moves once that is pushed as it is "
+                "planned now, or with --partial"
+            )
+        return replace(end, tags=tuple(tag for tag in end.tags if tag not in harmed))
+
     def again(self, wanted: tuple[_Group, Release]) -> Release:
         """The same once its tags stand; another machine may have pushed its platforms since they were looked for."""
         group, end = wanted
         if len(end.platforms) == len(group.images) + len(group.missing):
             return end
         later = self.index(group)
-        if later.digest != end.digest:
-            for tag in later.tags:
-                self.tag((later, tag))
+        if later.digest == end.digest:
+            return end
+        later = self.unharmed((group, later))
+        for tag in later.tags:
+            self.tag((later, tag))
         return later
 
     def tag(self, wanted: tuple[Release, str]) -> bool:

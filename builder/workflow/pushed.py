@@ -63,7 +63,7 @@ def changed(
 def find(registry: Registry, tags: Sequence[str], target: Target, key: Digest) -> dict[str, Any] | None:
     """The descriptor of a target's manifest with that plan key, under the first of these tags that names it."""
     for tag in tags:
-        for descriptor in _manifests(registry, tag, target.platform):
+        for descriptor in manifests(registry, tag, target.platform):
             if any(said.get(_KEY) == key for said in referrers.attached(registry, _digest(descriptor), TYPE)):
                 return descriptor
     return None
@@ -76,7 +76,7 @@ def key_of(planned: Mapping[Target, Planned], target: Target) -> Digest:
     return end.plan_key
 
 
-def _manifests(registry: Registry, tag: str, platform: str) -> Iterator[dict[str, Any]]:
+def manifests(registry: Registry, tag: str, platform: str) -> Iterator[dict[str, Any]]:
     """The manifest of a platform that a tag names, by way of an index or at once; with its platform."""
     found = registry.found(f"{registry.base}/manifests/{tag}")
     if found is None:

@@ -69,14 +69,14 @@ def counted(store: Store, here: Path | None, patience: Patience) -> tuple[Counte
         StackbuildError: nobody seems to use the store, though something was built.
     """
     known = {one.manifest: one for one in projects.known(store)}
-    if here is not None and here.absolute() not in known:
-        known[here.absolute()] = Known(manifest=here.absolute(), name="")
     if not known and any((store.path / "actions").glob("*.json")):
         raise StackbuildError(
             f"no project is known to use the store {store.path}",
-            expected="a project whose locks say what is still needed",
-            next_step="stackbuild build in the folder of each project that uses it, or stackbuild -C FOLDER gc",
+            expected="every project that uses it, as its locks say what is still needed",
+            next_step="stackbuild build in the folder of each project that uses it, if nothing changed too; then again",
         )
+    if here is not None and here.absolute() not in known:
+        known[here.absolute()] = Known(manifest=here.absolute(), name="")
     found: list[Counted] = []
     problems: list[StackbuildError] = []
     for _, one in sorted(known.items()):

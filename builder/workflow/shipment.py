@@ -38,12 +38,15 @@ class Shipment:
 
 
 def ready(
-    project: Project, planned: Mapping[Target, Planned], targets: Sequence[Target]
+    project: Project, planned: Mapping[Target, Planned], targets: Sequence[Target], *, named: bool = True
 ) -> tuple[list[Target], list[Target]]:
-    """The targets that are built as manifest and locks now say, and those of other platforms of them that are not.
+    """The targets that are built as manifest and locks now say, and those that are not.
+
+    Args:
+        named: whether somebody asked for these targets; then each image must be built for one platform at least.
 
     Raises:
-        StackbuildError: an image is built for no platform.
+        StackbuildError: an image that was asked for is built for no platform; or none is.
     """
     built: list[Target] = []
     left: list[Target] = []
@@ -52,7 +55,7 @@ def ready(
         known = end is not None and project.store.has_action(end.plan_key)
         (built if known else left).append(target)
     families = {(one.image, one.variant) for one in built}
-    for target in left:
+    for target in left if named or not built else ():
         if (target.image, target.variant) not in families:
             raise StackbuildError(f"not built: {target}", next_step=f"stackbuild build {target.image}")
     return built, left

@@ -124,6 +124,18 @@ def test_what_a_project_names_goes_along(site: Site) -> None:
     assert found["overlays/lab/program"].program and not found["overlays/lab/opt/lab"].program
 
 
+def test_folders_that_are_links_go_along(site: Site, tmp_path: Path) -> None:
+    """A build follows them, so what is below them must be there; a bundle had none of it."""
+    shutil.move(site.folder / "locks/root", site.folder / "common")
+    (site.folder / "locks/root").symlink_to("../common")
+    names = {member.name for member in made(site, LAB).members}
+    below = {path.name for path in (site.folder / "common").iterdir()}
+    assert below and {f"project/locks/root/{name}" for name in below} <= names
+    (site.folder / "locks/elsewhere").symlink_to(tmp_path)
+    with pytest.raises(StackbuildError, match="a link to a folder that cannot go along"):
+        made(site, LAB)
+
+
 def test_everything_that_is_missing_is_told_at_once(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

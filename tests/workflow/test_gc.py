@@ -237,9 +237,13 @@ def test_a_store_of_nobody_is_left_alone(site: Site) -> None:
     """One that was built into before projects left word."""
     site.build()
     shutil.rmtree(site.store.path / "projects")
-    with pytest.raises(StackbuildError, match="no project is known"):
-        collect(site.store)
-    assert freed(collect(site.store, here=site.folder / "stacks.toml")) == {}
+    before = everything(site.store)
+    for here in (None, site.folder / "stacks.toml"):
+        with pytest.raises(StackbuildError, match="no project is known"):
+            collect(site.store, here=here)
+    assert everything(site.store) == before
+    site.build()  # With nothing to do.
+    assert freed(collect(site.store)) == {}
 
 
 def test_every_project_of_a_store_counts(site: Site, tmp_path: Path) -> None:

@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from builder.digest import Json
+from builder.errors import StackbuildError
+from builder.net import Client
 from builder.store import Store
+from builder.transports import referrers
+from builder.transports.registry import Registry
+from builder.transports.upload import Upload
 from builder.workflow import build, pushed
 from tests.fake_uploads import FakeUploads, Request, uploads
 from tests.image_family import Site
@@ -62,9 +68,75 @@ def test_another_revision_is_not_joined(machines: tuple[Site, Site], registry: F
     one.push("lab")
     other.overlay("lab", "newer")
     other.build(ARM)
+    before = registry.manifests["notebooks/lab", "2026.11"]
     (found,), _ = other.push("lab")
     assert list(found.platforms) == ["linux/arm64"]
-    assert platforms(registry, "2026.11") == []
+    assert registry.manifests["notebooks/lab", "2026.11"] == before, "which names the platform that is missing now"
+    assert [tag for tag in found.tags if tag == "2026.11"] == []
+    (found,), _ = other.push("lab", partial=True)
+    assert "2026.11" in found.tags
+    assert registry.manifests["notebooks/lab", "2026.11"] == registry.manifests["notebooks/lab", found.digest]
+
+
+def test_a_tag_keeps_its_platforms_until_all_are_pushed_anew(
+    machines: tuple[Site, Site], registry: FakeUploads
+) -> None:
+    """The first machine with a new revision took the other platform from everybody who pulled the tag."""
+    for site in machines:
+        site.push("lab")
+    before = registry.manifests["notebooks/lab", "2026.11"]
+    for number, (site, target) in enumerate(zip(machines, (AMD, ARM), strict=True)):
+        site.overlay("lab", "newer")
+        site.build(target)
+        site.push("lab")
+        assert (registry.manifests["notebooks/lab", "2026.11"] == before) == (number == 0)
+    assert platforms(registry, "2026.11") == ["amd64", "arm64"]
+
+
+def test_a_push_that_was_cut_before_the_list_was_written_goes_on(
+    machines: tuple[Site, Site], registry: FakeUploads
+) -> None:
+    """The artifact was there, so the next push thought that all was done, and nobody ever found the key."""
+    one, other = machines
+
+    def cut(request: Request) -> bool:
+        request.body()
+        request.reply(403)
+        return True
+
+    registry.breaks("PUT", "/manifests/sha256-", cut)
+    if registry.referrers:
+        one.push("lab")  # It lists by itself.
+    else:
+        with pytest.raises(StackbuildError, match="refuses"):
+            one.push("lab")
+    one.push("lab")
+    (found,), _ = other.push("lab")
+    assert sorted(found.platforms) == ["linux/amd64", "linux/arm64"]
+
+
+def test_of_two_that_attach_at_once_none_is_lost_for_good(machines: tuple[Site, Site], registry: FakeUploads) -> None:
+    """A registry without a list of its own: what somebody else wrote between our look and our write is written over."""
+    one, _ = machines
+    (pushed_,), _ = one.push("lab")
+    environ = {"HOME": "/nonexistent"}
+    upload = Upload(Registry(Client(environ=environ), registry.host, "notebooks/lab", environ))
+    subject: dict[str, Json] = {
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "digest": pushed_.digest,
+        "size": 1,
+    }
+
+    def meanwhile(request: Request) -> bool:
+        referrers.attach(upload, subject, "application/x", {"who": "other"})
+        return False
+
+    registry.breaks("PUT", f"/manifests/{pushed_.digest.replace(':', '-')}", meanwhile)
+    referrers.attach(upload, subject, "application/x", {"who": "one"})
+    referrers.attach(upload, subject, "application/x", {"who": "other"})
+    found = [said["who"] for said in referrers.attached(upload.registry, pushed_.digest, "application/x")]
+    assert sorted(found) == ["one", "other"]
+    assert len(list(referrers.attached(upload.registry, pushed_.digest, pushed.TYPE))) == 1
 
 
 def test_what_comes_while_one_looks_is_seen(machines: tuple[Site, Site], registry: FakeUploads) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -66,9 +67,36 @@ def test_a_branch_without_a_request_leaves_the_default_branch(clone: Path) -> No
     assert merge_base(clone, CI) == git(clone, "rev-parse", "origin/release"), "where it left main"
 
 
-def test_the_default_branch_itself_is_compared_with_the_commit_before(clone: Path) -> None:
+def test_the_default_branch_itself_is_compared_with_what_it_was(clone: Path, tmp_path: Path) -> None:
+    """A push may have brought several commits, so nothing is guessed where nobody says what was before."""
     git(clone, "checkout", "-q", "main")
-    assert merge_base(clone, CI) == "HEAD^"
+    before = git(clone, "rev-parse", "origin/release")
+    assert merge_base(clone, CI) is None
+    assert merge_base(clone, {**CI, "CI_COMMIT_BEFORE_SHA": before}) == before
+    assert merge_base(clone, {**CI, "CI_COMMIT_BEFORE_SHA": "0" * 40}) is None, "a new branch"
+    assert merge_base(clone, {**CI, "CI_COMMIT_BEFORE_SHA": "1" * 40}) is None, "a push by force"
+    event = tmp_path / "event.json"
+    event.write_text(json.dumps({"before": before, "repository": {"default_branch": "main"}}))
+    assert merge_base(clone, {**CI, "GITHUB_EVENT_PATH": str(event)}) == before
+    event.write_text("[]")
+    assert merge_base(clone, {**CI, "GITHUB_EVENT_PATH": str(event)}) is None
+
+
+def test_a_checkout_that_knows_no_default_branch(clone: Path, tmp_path: Path) -> None:
+    """As CI makes it: git init and git fetch. It was compared with the commit before, and missed the first of two."""
+    checkout = tmp_path / "checkout"
+    checkout.mkdir()
+    git(checkout, "init", "-q")
+    git(checkout, "remote", "add", "origin", str(tmp_path / "origin"))
+    git(clone, "push", "-q", "origin", "topic")
+    git(checkout, "fetch", "-q", "origin")
+    git(checkout, "checkout", "-q", "--detach", "origin/topic")
+    left = git(clone, "rev-parse", "origin/release")
+    assert merge_base(checkout, CI) is None
+    assert merge_base(checkout, {**CI, "CI_DEFAULT_BRANCH": "main"}) == left
+    event = tmp_path / "event.json"
+    event.write_text(json.dumps({"before": git(clone, "rev-parse", "HEAD^"), "repository": {"default_branch": "main"}}))
+    assert merge_base(checkout, {**CI, "GITHUB_EVENT_PATH": str(event)}) == left
 
 
 def test_a_target_that_was_not_fetched(clone: Path) -> None:

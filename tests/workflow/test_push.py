@@ -52,7 +52,8 @@ def test_again_asks_and_sends_nothing(site: Site, registry: FakeUploads) -> None
     assert [(one.digest, one.tags) for one in again] == [(one.digest, one.tags) for one in first]
     assert releases.recorded(site.project()) == first, "it is no second release"
     assert traffic == Traffic()
-    assert {method for method, _ in registry.seen} == {"HEAD"}
+    assert {method for method, _ in registry.seen} == {"HEAD", "GET"}
+    assert not [path for method, path in registry.seen if method == "GET" and "/blobs/" in path]
 
 
 def test_a_second_image_mounts_what_another_push_left(site: Site, registry: FakeUploads) -> None:
@@ -111,6 +112,18 @@ def test_one_platform_is_no_index(site: Site, registry: FakeUploads) -> None:
     (pushed,), _ = site.push("lab")
     assert "layers" in json.loads(registry.manifests["notebooks/lab", "2026.11"])
     assert pushed.platforms == {"linux/amd64": pushed.digest}
+
+
+def test_what_was_not_asked_for_need_not_be_built(site: Site) -> None:
+    """A job that built what had changed pushes just that."""
+    site.build("lab")
+    project = site.project()
+    targets = tuple(project.manifest.targets())
+    chosen, left = shipment.ready(project, build.plan(project, targets), targets, named=False)
+    assert {one.image for one in chosen} == {"lab"}
+    assert {one.image for one in left} == {"root", "full"}
+    with pytest.raises(StackbuildError, match="not built: root"):
+        shipment.ready(project, build.plan(project, targets), targets)
 
 
 def test_what_is_not_built(site: Site) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from builder import listing, unpacked
 from builder.action import Action, Workshop
+from builder.compression import codec
 from builder.digest import Digest
 from builder.errors import HostileInput, Problems, StackbuildError
 from builder.executors.local import execute
@@ -167,7 +168,8 @@ def pin(store: Store, deb: Path) -> Pin:
 
 
 def action(*pins: Pin) -> Action:
-    options = {
+    options: dict[str, Any] = {
+        "codec": codec("gzip"),
         "account": None,
         "architecture": _ARCHITECTURE,
         "debconf": [],

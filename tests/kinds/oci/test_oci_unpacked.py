@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
+import random
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +27,12 @@ pytestmark = pytest.mark.usefixtures("host")
 def layer(store: Store, members: Sequence[Member], *, pack: Any = zstandard.compress) -> dict[str, Any]:
     plain = tar(members)
     return {"name": "x", "diff_id": digest(plain), "digest": store.put_blob(pack(plain))}
+
+
+def _frames(data: bytes) -> bytes:
+    """Two frames of zstd with one that may be skipped between them (RFC 8878, 3.1.2)."""
+    half = len(data) // 2
+    return zstandard.compress(data[:half]) + b"\x50\x2a\x4d\x18\x03\0\0\0abc" + zstandard.compress(data[half:])
 
 
 def unpack(store: Store, members: Sequence[Member]) -> Path:
@@ -120,3 +128,19 @@ def test_accounts_are_read_from_no_other_place(store: Store, tmp_path: Path) -> 
     for members in ([link("etc", str(tmp_path))], [link("etc/passwd", str(tmp_path / "passwd"))]):
         with pytest.raises(StackbuildError, match="not in its passwd"):
             image(store, members, User="somebody").user()
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress, _frames])
+def test_a_blob_that_is_cut_off_is_damaged(tmp_path: Path, pack: Any) -> None:
+    """zstandard's own reader took a frame that is cut off for a short one."""
+    data = random.Random(1).randbytes(300_000)
+    packed = pack(data)
+    path = tmp_path / "blob"
+    path.write_bytes(packed)
+    with unpacked.decompressed(path) as stream:
+        assert b"".join(iter(lambda: stream.read(1000), b"")) == data
+    for size in (len(packed) - 1, len(packed) // 2, 10):
+        path.write_bytes(packed[:size])
+        with pytest.raises(unpacked.DecompressionError), unpacked.decompressed(path) as stream:
+            while stream.read(1000):
+                pass

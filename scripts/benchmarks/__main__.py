@@ -16,7 +16,7 @@ MODULES = (commands, lock, apt, conda, pip, bumps, start, race, lazy, traffic)
 ROWS: dict[str, Measure] = {name: measure for module in MODULES for name, measure in module.ROWS.items()}
 ORDER = (
     *("cold", "no-op", "lock-check", "lock", "apt", "conda", "pip", "numpy-bump", "base-bump", "start", "verify"),
-    *("race", "race-bump", "mount", "load", "security-bump", "push-again", "warm-cache", "lazy"),
+    *("race", "race-warm", "race-bump", "mount", "load", "security-bump", "push-again", "warm-cache", "lazy"),
 )
 
 

@@ -10,9 +10,9 @@ from builder.manifest.read import loads
 from builder.store import Store
 from builder.workflow import build, lock, push, shipment
 from builder.workflow.build import _Silent
+from builder.workflow.cargo import Traffic
 from builder.workflow.lock import Wish
 from builder.workflow.project import Project
-from builder.workflow.push import Traffic
 from builder.workflow.releases import Release
 from tests.fake_image import Image, file, tagged
 

@@ -15,12 +15,11 @@ from builder.digest import Digest
 from builder.errors import StackbuildError
 from builder.manifest.model import Manifest, Target
 from builder.net import Client
-from builder.offline import refuse
 from builder.store import Store
-from builder.transports.registry import Registry
 from builder.transports.upload import Upload
-from builder.workflow.network import environ_of, parted
+from builder.workflow.network import environ_of
 from builder.workflow.project import Project
+from builder.workflow.repositories import Repositories
 
 _FILE = "pushed.jsonl"
 
@@ -204,9 +203,8 @@ def _told(project: Project, moved: Moved, *, back: bool = False) -> Release:
 
 def _uploads(project: Project, names: Sequence[str]) -> dict[str, Upload]:
     environ = environ_of(project)
-    refuse(environ, "tags are moved in a registry")
-    client = Client(environ=environ)
-    return {name: Upload(Registry(client, *parted(name), environ)) for name in names}
+    repositories = Repositories(Client(environ=environ), environ)
+    return {name: repositories.upload(name) for name in names}
 
 
 def _lines(store: Store) -> Iterator[Release]:

@@ -12,7 +12,7 @@ from builder.digest import Digest
 from builder.errors import StackbuildError
 from builder.manifest.model import Target
 from builder.workflow import build, releases, save, shipment
-from builder.workflow.push import Traffic
+from builder.workflow.cargo import Traffic
 from builder.workflow.tags import Tags
 from tests.fake_uploads import FakeUploads, Request
 from tests.image_family import Site

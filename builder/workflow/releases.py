@@ -15,6 +15,7 @@ from builder.digest import Digest
 from builder.errors import StackbuildError
 from builder.manifest.model import Manifest, Target
 from builder.net import Client
+from builder.offline import refuse
 from builder.store import Store
 from builder.transports.upload import Upload
 from builder.workflow.network import environ_of
@@ -203,6 +204,7 @@ def _told(project: Project, moved: Moved, *, back: bool = False) -> Release:
 
 def _uploads(project: Project, names: Sequence[str]) -> dict[str, Upload]:
     environ = environ_of(project)
+    refuse(environ, "tags are moved in a registry")
     repositories = Repositories(Client(environ=environ), environ)
     return {name: repositories.upload(name) for name in names}
 

@@ -77,7 +77,7 @@ ONLY_IN: Final = {
     "urllib.request": (),
     "urllib3": ("net", "session"),
     "uv": ("kinds.pip.uv",),
-    "yaml": ("kinds.conda.lockfile",),
+    "yaml": ("exports.yaml_text", "kinds.conda.lockfile"),
     "zstandard": ("compression.zstd", "kinds.conda", "kinds.fetch.archive", "unpacked", "kinds.fetch.tar"),
     # In a root file system: sandbox alone, and the programs that run inside it. On the host: resolvers, git, and
     # the whole of stackbuild again, for `verify`. `unpacked` names a constant; `failed` copies as only cp(1) does.
@@ -242,11 +242,10 @@ def test_every_dependency_is_imported() -> None:
         for name, _ in _imports(path, inside_functions=True)
         if name.split(".")[0] not in {*sys.stdlib_module_names, "builder"}
     }
-    names = {"conda-lock": "conda_lock", "py-rattler": "rattler"}
-    # pip-tools is run as `python -m piptools`; urllib3 is what requests raises errors and verifies with; yaml, what
-    # conda-lock writes with.
+    names = {"conda-lock": "conda_lock", "py-rattler": "rattler", "pyyaml": "yaml"}
+    # pip-tools is run as `python -m piptools`; urllib3 is what requests raises errors and verifies with.
     assert "piptools" in MODULES["kinds.pip.piptools"].read_text(encoding="utf-8")
-    assert imported - {"urllib3", "yaml"} == {names.get(name, name) for name in asked} - {"pip-tools"}
+    assert imported - {"urllib3"} == {names.get(name, name) for name in asked} - {"pip-tools"}
 
 
 def test_files_are_short() -> None:

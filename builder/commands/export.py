@@ -1,30 +1,47 @@
-"""Write the pins of a target as other tools read them: conda, micromamba, pip, uv."""
+"""Write a target, an image or the family as other tools read it: conda, pip, uv, Kubeflow, OpenShift, GitHub."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
 
 @click.command("export", help=__doc__)
-@click.argument("wanted", metavar="TARGET")
+@click.argument("words", metavar="[FORMAT] [TARGET]...", nargs=-1)
 @click.option(
-    "--format", "form", metavar="FORMAT", required=True, help="conda-explicit, conda-env, requirements, pylock, …"
+    "--format",
+    "form",
+    metavar="FORMAT",
+    help="conda-explicit, conda-env, requirements, pylock; openshift-template, kernelspec; kubeflow-spawner, "
+    "github-matrix, mermaid; may also be the first word.",
+)
+@click.option(
+    "--for", "reader", metavar="READER", default="", help="Who reads it: eg-kubernetes, gp-docker, … of kernelspec."
+)
+@click.option("--tag", metavar="TAG", default="", help="Name images by what TAG names in the registry now.")
+@click.option(
+    "--to", "repository", metavar="HOST/PATH/{image}", default="", help="Images that were pushed there instead."
 )
 @click.pass_obj
-def command(folder: Path, wanted: str, form: str) -> None:
-    from builder.errors import StackbuildError
+def command(folder: Path, words: tuple[str, ...], form: str | None, reader: str, tag: str, repository: str) -> None:
     from builder.workflow.export import export
     from builder.workflow.project import open_project, select
+    from builder.workflow.published import Place
 
+    if form is None:
+        if not words:
+            raise click.UsageError("Missing argument 'FORMAT'.")
+        form, *rest = words
+        words = tuple(rest)
     project = open_project(folder)
-    targets = select(project.manifest, [wanted])
-    if len(targets) > 1:
-        raise StackbuildError(
-            f"several targets: {wanted}",
-            expected="one, as each has its own pins",
-            got=", ".join(map(str, targets)),
-            next_step=f"stackbuild export --format {form} {targets[0]}",
-        )
-    print(export(project, targets[0], form), end="")
+    text = export(
+        project,
+        select(project.manifest, words),
+        form,
+        reader=reader,
+        place=Place(repository=repository, tag=tag) if tag or repository else None,
+        told=lambda line: print(line, file=sys.stderr),
+    )
+    print(text, end="")

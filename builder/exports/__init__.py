@@ -1,14 +1,17 @@
 """One file for each output format.
 
-A format of `stackbuild export` has `export(subject)`, from data to text; its name is the file's, with dashes. One of
+A format of `stackbuild export` has `export(subject)`, from data to text, and `SCOPE`, which says what a subject is: one
+target, one image, or as much of the family as is asked for; `DIGESTS = True` if it names published images; and
+`READERS`, if several programs read it, each in a way of its own. Its name is the file's, with dashes. One of
 `stackbuild diff` is a file `diff_NAME.py` with `render(report)`, one of `stackbuild size` a file `size_NAME.py` with
 `render(weighed)`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,20 +22,42 @@ from builder.locks import Locks
 from builder.manifest.model import Manifest, Target
 
 Urls = Callable[[Pin], Sequence[str]]
+References = Callable[[Sequence[Target]], Mapping[Target, str]]
+
+
+class Scope(Enum):
+    """What a format is about."""
+
+    TARGET = "one target"
+    IMAGE = "one image and variant, over all its platforms"
+    FAMILY = "any number of targets, all of the family's if none is named"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """What is written in another format: all that one target has, inherited and its own.
+    """What is written in another format.
+
+    What may need a network is a function, so that only formats that need it ask.
 
     Attributes:
-        urls: where a pin's file is, best first; only formats that need it ask, as it may need a network.
+        targets: in the manifest's order, each once; one at least, and as many as the format's scope allows.
+        urls: where a pin's file is, best first.
+        references: HOST/PATH@DIGEST of the targets' images, each over all its platforms, as they were pushed; those
+            that were not are not in it, but one at least is.
+        reader: the program that the text is for, one of the format's `READERS`; "" if it has none.
     """
 
     manifest: Manifest
     locks: Locks
-    target: Target
+    targets: tuple[Target, ...]
     urls: Urls
+    references: References
+    reader: str = ""
+
+    @property
+    def target(self) -> Target:
+        """The target, or the first platform of the image, that a format of that scope is about."""
+        return self.targets[0]
 
     def pins(self, kind: str) -> tuple[Pin, ...]:
         """The target's pins of a kind, sorted by name. What lies in a base image has no file, so it is left out.
@@ -54,14 +79,53 @@ class Subject:
         return tuple(found[name] for name in sorted(found))
 
 
-def formats() -> dict[str, Callable[[Subject], str]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """A format of `stackbuild export`.
+
+    Attributes:
+        digests: whether it names published images.
+        readers: the programs that read it, each in a way of its own; none if all read the same.
+    """
+
+    scope: Scope
+    digests: bool
+    readers: tuple[str, ...]
+    export: Callable[[Subject], str]
+
+
+def formats() -> dict[str, Format]:
     """The formats of `stackbuild export` by name, sorted."""
-    found = {}
-    for path in sorted(Path(__file__).parent.glob("[a-z]*.py")):
-        module = import_module(f"{__name__}.{path.stem}")
-        if hasattr(module, "export"):
-            found[path.stem.replace("_", "-")] = module.export
-    return found
+    found = ((path.stem.replace("_", "-"), _format(path)) for path in _files("[a-z]*"))
+    return {name: one for name, one in found if one is not None}
+
+
+def format_of(name: str) -> Format:
+    """One of `formats`, which alone is imported.
+
+    Raises:
+        StackbuildError: there is no such format.
+    """
+    for path in _files("[a-z]*"):
+        if path.stem.replace("_", "-") == name and (found := _format(path)) is not None:
+            return found
+    raise StackbuildError(f"no such format: {name}", expected=f"one of {', '.join(formats())}")
+
+
+def _files(pattern: str) -> list[Path]:
+    return sorted(Path(__file__).parent.glob(f"{pattern}.py"))
+
+
+def _format(path: Path) -> Format | None:
+    module = import_module(f"{__name__}.{path.stem}")
+    if not hasattr(module, "export"):
+        return None
+    return Format(
+        scope=module.SCOPE,
+        digests=getattr(module, "DIGESTS", False),
+        readers=getattr(module, "READERS", ()),
+        export=module.export,
+    )
 
 
 def renderer(command: str, name: str) -> Callable[[Any], str]:
@@ -70,7 +134,7 @@ def renderer(command: str, name: str) -> Callable[[Any], str]:
     Raises:
         StackbuildError: there is no such format.
     """
-    known = sorted(path.stem.partition("_")[2] for path in Path(__file__).parent.glob(f"{command}_*.py"))
+    known = [path.stem.partition("_")[2] for path in _files(f"{command}_*")]
     if name not in known:
         raise StackbuildError(f"no such format: {name}", expected=f"one of {', '.join(known)}")
     found: Callable[[Any], str] = import_module(f"{__name__}.{command}_{name}").render

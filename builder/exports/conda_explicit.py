@@ -8,9 +8,11 @@ from __future__ import annotations
 import os
 
 from builder.errors import StackbuildError
-from builder.exports import Subject
+from builder.exports import Scope, Subject
 from builder.kinds.conda.places import channels_of
 from builder.kinds.conda.virtual import subdir
+
+SCOPE = Scope.TARGET
 
 
 def export(subject: Subject) -> str:

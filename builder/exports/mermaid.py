@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
+from builder.exports import Scope, Subject
 from builder.manifest.model import PLAIN, Manifest
 
+SCOPE = Scope.FAMILY
 
-def mermaid(manifest: Manifest) -> str:
-    """The chart's text; images parents first, archives as rounded roots."""
+
+def export(subject: Subject) -> str:
+    """The chart of the targets' images and of their ancestors."""
+    return mermaid(subject.manifest, {one.image for each in subject.targets for one in subject.manifest.lineage(each)})
+
+
+def mermaid(manifest: Manifest, only: Container[str] | None = None) -> str:
+    """The chart's text; images parents first, archives as rounded roots.
+
+    Args:
+        only: names of the images that are drawn, with whatever they are built from; None for all.
+    """
     lines = ["flowchart TD"]
-    archives = sorted({image.archive for image in manifest.images.values() if image.archive})
+    images = [image for image in manifest.images.values() if only is None or image.name in only]
+    archives = sorted({image.archive for image in images if image.archive})
     lines += [f'    archive-{name}(["{name}"])' for name in archives]
-    for image in manifest.images.values():
+    for image in images:
         variants = [name for name in image.variants if name != PLAIN]
         label = image.name + (f"<br/>{', '.join(variants)}" if variants else "")
         lines.append(f'    {image.name}["{label}"]')

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from builder.errors import StackbuildError
-from builder.exports import Subject
+from builder.exports import Scope, Subject
 from builder.kinds.pip.lockfile import PipLock
 from builder.lock import Pin
 from builder.redaction import redact
 
+SCOPE = Scope.TARGET
 _THREADS = 16
 
 

@@ -7,8 +7,10 @@ list is whole.
 from __future__ import annotations
 
 from builder.errors import StackbuildError
-from builder.exports import Subject
+from builder.exports import Scope, Subject
 from builder.manifest.model import PYPI
+
+SCOPE = Scope.TARGET
 
 
 def export(subject: Subject) -> str:

@@ -68,7 +68,7 @@ def _head() -> str:
 
 
 def _text(found: World, form: str, target: Target = TARGET) -> str:
-    return export(Project(manifest=found.manifest, locks=found.locks, store=found.store), target, form)
+    return export(Project(manifest=found.manifest, locks=found.locks, store=found.store), [target], form)
 
 
 def test_the_explicit_form_names_every_file(locked: World, channel: Served) -> None:
@@ -159,8 +159,8 @@ def test_an_image_without_such_packages_has_nothing_to_export(locked: World, for
 
 
 def test_formats_are_found_by_their_files() -> None:
-    assert {"conda-env", "conda-explicit", "pylock", "requirements"} <= set(formats())
-    assert "mermaid" not in formats()
+    assert {"conda-env", "conda-explicit", "kubeflow-spawner", "mermaid", "pylock", "requirements"} <= set(formats())
+    assert not {"printable", "size-json", "yaml-text"} & set(formats()), "files beside them"
 
 
 def test_the_command(locked: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,6 +172,9 @@ def test_the_command(locked: World, monkeypatch: pytest.MonkeyPatch) -> None:
 
     done = run("--format", "conda-explicit", str(TARGET))
     assert done.output == _text(locked, "conda-explicit")
+    assert run("conda-explicit", str(TARGET)).output == done.output, "the format may be the first word"
     assert "several targets" in str(run("--format", "conda-explicit", "notebook").exception)
+    assert "several targets" in str(run("conda-explicit").exception)
     assert "expected: one of conda-env" in str(run("--format", "yaml", str(TARGET)).exception)
-    assert run(str(TARGET)).exit_code == 2
+    assert "no such format: child:cuda" in str(run(str(TARGET)).exception)
+    assert run().exit_code == 2

@@ -69,7 +69,7 @@ def project(tmp_path: Path, index: Loopback, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_pip_installs_the_requirements(project: Project, index: Loopback, tmp_path: Path) -> None:
     path = tmp_path / "requirements.txt"
-    path.write_text(export(project, TARGET, "requirements"))
+    path.write_text(export(project, [TARGET], "requirements"))
     command = [sys.executable, "-m", "pip", "install", "--no-deps", "--target", str(tmp_path / "out")]
     subprocess.run([*command, "--index-url", index.url, "-r", str(path)], check=True, capture_output=True)
     assert (tmp_path / "out/alpha.py").is_file()
@@ -78,7 +78,7 @@ def test_pip_installs_the_requirements(project: Project, index: Loopback, tmp_pa
 
 def test_pip_refuses_other_bytes(project: Project, index: Loopback, tmp_path: Path) -> None:
     path = tmp_path / "requirements.txt"
-    path.write_text(export(project, TARGET, "requirements"))
+    path.write_text(export(project, [TARGET], "requirements"))
     index.wheel("beta", "2.0", padding=10)
     command = [sys.executable, "-m", "pip", "install", "--no-deps", "--target", str(tmp_path / "out")]
     done = subprocess.run(
@@ -89,7 +89,7 @@ def test_pip_refuses_other_bytes(project: Project, index: Loopback, tmp_path: Pa
 
 def test_pylock_is_valid_and_uv_installs_it(project: Project, tmp_path: Path) -> None:
     path = tmp_path / "pylock.toml"
-    path.write_text(export(project, TARGET, "pylock"))
+    path.write_text(export(project, [TARGET], "pylock"))
     found = Pylock.from_dict(tomli.loads(path.read_text()))
     assert [(one.name, str(one.version)) for one in found.packages] == [("alpha", "1.0"), ("beta", "2.0")]
     assert found.requires_python is not None and found.requires_python.contains("3.11.2")
@@ -102,17 +102,17 @@ def test_pylock_is_valid_and_uv_installs_it(project: Project, tmp_path: Path) ->
 
 def test_pylock_holds_no_credential(project: Project, index: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_INDEX_URL", index.url.replace("http://", "http://me:hunter2hunter2@"))
-    text = export(project, TARGET, "pylock")
+    text = export(project, [TARGET], "pylock")
     assert "hunter2" not in text and "me:" not in text
 
 
 def test_a_file_that_no_index_has_any_more_is_named(project: Project, index: Loopback) -> None:
     del index.projects["beta"]["beta-2.0-py3-none-any.whl"]
     with pytest.raises(StackbuildError, match=r"no longer has beta-2\.0-py3-none-any\.whl"):
-        export(project, TARGET, "pylock")
+        export(project, [TARGET], "pylock")
 
 
 def test_a_package_of_another_index_says_so(project: Project) -> None:
     path = project.locks.path(TARGET, "pip")
     path.write_text(path.read_text().rstrip("\n") + "\n    # index: torch-cpu\n")
-    assert "# from the index torch-cpu\nbeta==2.0 \\\n" in export(project, TARGET, "requirements")
+    assert "# from the index torch-cpu\nbeta==2.0 \\\n" in export(project, [TARGET], "requirements")

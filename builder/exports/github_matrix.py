@@ -1,0 +1,42 @@
+"""Targets as the matrix of a GitHub Actions job: one line of JSON, for `$GITHUB_OUTPUT` and `fromJSON`.
+
+Source: GitHub's "Workflow syntax for GitHub Actions", `jobs.<job_id>.strategy.matrix`: at most 256 jobs for each run;
+an `include` without other keys is a list of jobs.
+"""
+
+from __future__ import annotations
+
+import json
+
+from builder.errors import StackbuildError
+from builder.exports import Scope, Subject
+
+SCOPE = Scope.FAMILY
+_MOST = 256
+_RUNNERS = {"linux/amd64": "ubuntu-24.04", "linux/arm64": "ubuntu-24.04-arm"}
+"""GitHub's own runners, by name and not `latest`, so that a new one is an edit here."""
+
+
+def export(subject: Subject) -> str:
+    """The text: `{"include": [{"target", "image", "variant", "platform", "runs-on"}, …]}`, parents first.
+
+    Raises:
+        StackbuildError: these are more targets than a matrix may have jobs.
+    """
+    if len(subject.targets) > _MOST:
+        raise StackbuildError(
+            f"too many jobs for one matrix: {len(subject.targets)}",
+            expected=f"at most {_MOST}",
+            next_step="a matrix for each platform: stackbuild export github-matrix @linux/amd64",
+        )
+    jobs = [
+        {
+            "target": str(target),
+            "image": target.image,
+            "variant": target.variant,
+            "platform": target.platform,
+            "runs-on": _RUNNERS[target.platform],
+        }
+        for target in subject.targets
+    ]
+    return json.dumps({"include": jobs}, separators=(",", ":")) + "\n"

@@ -198,9 +198,8 @@ class Container:
         raise self._failed(f"{said} after {seconds:.0f} s", path)
 
     def _failed(self, got: str, path: str) -> StackbuildError:
-        lines = self.log.read_text(errors="replace").splitlines()[-15:]
         return StackbuildError(
-            f"no HTTP 200 from {path}", got="\n".join([got, *lines]), expected="a server that answers"
+            f"no HTTP 200 from {path}", got=f"{got}\n{self.said(15)}".strip(), expected="a server that answers"
         )
 
     def processes(self, word: str) -> list[int]:
@@ -221,8 +220,27 @@ class Container:
         self._running.process.send_signal(signal.SIGTERM)
         return self._running.process.wait(seconds)
 
-    def wait(self) -> int:
-        return self._running.process.wait()
+    def wait(self, seconds: float | None = None) -> int:
+        """Wait until it ends; returns the exit code.
+
+        Args:
+            seconds: at most; None for as long as it takes.
+
+        Raises:
+            StackbuildError: it did not end in time.
+        """
+        if seconds is None:
+            return self._running.process.wait()
+        ends = time.monotonic() + seconds
+        while (code := self._running.process.poll()) is None:
+            if time.monotonic() > ends:
+                raise StackbuildError(f"the container did not end within {seconds:.0f} s", got=self.said(15))
+            time.sleep(0.01)
+        return code
+
+    def said(self, lines: int) -> str:
+        """The last lines of its output."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -138,7 +138,8 @@ def started(
     finally:
         if process.poll() is None:
             # The death of process 1 ends its whole namespace, and `process`, its parent, ends once that is done.
-            os.kill(init or process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # It may have ended by itself, and `process` be about to.
+                os.kill(init or process.pid, signal.SIGKILL)
             process.wait()
 
 

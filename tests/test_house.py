@@ -82,6 +82,7 @@ ONLY_IN: Final = {
     # In a root file system: sandbox alone, and the programs that run inside it. On the host: resolvers, git, and
     # the whole of stackbuild again, for `verify`. `unpacked` names a constant; `failed` copies as only cp(1) does.
     "subprocess": (
+        "checks._imports",
         "credentials",
         "failed",
         "kinds.apt.install",

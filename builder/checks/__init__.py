@@ -1,14 +1,15 @@
 """Contracts: what an image must do once it runs. One file each, with a function `check(subject)`.
 
-A contract yields outcomes; it never stops at the first that fails.
+A contract yields outcomes; it never stops at the first that fails. Files whose names begin with `_` are parts of one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from builder.errors import StackbuildError
+from builder.manifest.model import Target
 from builder.runtime import Image
 
 
@@ -22,11 +23,68 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """A Python, and what the locks of a lineage say is installed for it.
+
+    Attributes:
+        prefix: where it lies: of a virtual environment, of conda.
+        pins: version by name (PEP 503), whether pip, conda or a base image brings it.
+        wheels: the names among them whose files come from wheels.
+        asked: the names among them that the manifest asks for, sorted.
+    """
+
+    prefix: str
+    pins: Mapping[str, str]
+    wheels: frozenset[str] = frozenset()
+    asked: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promised:
+    """What manifest and locks say is in a target, inherited and its own.
+
+    Attributes:
+        conda: by prefix: name → version and build, parted by a blank.
+        apt: name → version.
+        held: (prefix, name) of the Python packages that a base from a registry has, wherever they lie.
+        foreign: whether the family begins with such a base.
+        cuda: whether the variant is one for NVIDIA's hardware.
+    """
+
+    target: Target
+    environments: tuple[Environment, ...] = ()
+    conda: Mapping[str, Mapping[str, str]]
+    apt: Mapping[str, str]
+    held: frozenset[tuple[str, str]] = frozenset()
+    foreign: bool = False
+    cuda: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """The image under test."""
+    """The image under test; `promised` reads manifest and locks, which not every contract needs."""
 
     image: Image
     env: dict[str, str]
+    promised: Callable[[], Promised]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What came out for one target.
+
+    Attributes:
+        outcomes: contract and outcome, in the order in which they were tried.
+        built: whether it could be tried at all.
+    """
+
+    target: Target
+    outcomes: tuple[tuple[str, Outcome], ...] = ()
+    built: bool = True
+
+
+_MOST = 8
+"""What a problem names; the rest is counted."""
 
 
 class Broken(Exception):
@@ -37,6 +95,15 @@ def expect(found: object, wanted: object, what: str) -> None:
     """Raise `Broken` unless both are equal."""
     if found != wanted:
         raise Broken(f"{what}: expected {wanted}, got {found}")
+
+
+def kept(wrong: Iterable[str]) -> float:
+    """Raise `Broken` with what is wrong, the first of it by name."""
+    found = list(wrong)
+    if found:
+        rest = [f"and {len(found) - _MOST} more"] if len(found) > _MOST else []
+        raise Broken("\n".join([*found[:_MOST], *rest]))
+    return 0.0
 
 
 def outcomes(points: dict[str, Callable[[], float]]) -> Iterator[Outcome]:

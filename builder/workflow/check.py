@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import Final
 
 from builder import checks
 from builder.checks import Outcome, Subject
@@ -14,10 +15,14 @@ from builder.platforms import runs
 from builder.runtime import Image
 from builder.workflow import build
 from builder.workflow.project import Project
+from builder.workflow.promised import promised
+
+ALWAYS: Final = ("contents",)
+"""Contracts of every image, which start nothing of it."""
 
 
 def contracts(project: Project, target: Target) -> tuple[str, ...]:
-    """The contracts of a target: its layout's and those of the images of its chain, each once.
+    """The contracts of a target: its layout's, those of the images of its chain, and every image's, each once.
 
     An image without a port serves nothing yet, so a server's contract is not asked of it.
     """
@@ -26,11 +31,12 @@ def contracts(project: Project, target: Target) -> tuple[str, ...]:
     for one in project.manifest.family(target):
         found += one.check
     serves = any(one.expose for one in project.manifest.family(target))
-    return tuple(dict.fromkeys(name for name in found if serves or name != "kubeflow"))
+    named = (name for name in found if serves or name != "kubeflow")
+    return tuple(dict.fromkeys((*named, *ALWAYS)))
 
 
 def check(project: Project, target: Target, names: tuple[str, ...] = ()) -> Iterator[tuple[str, Outcome]]:
-    """(contract, outcome), as they come.
+    """(contract, outcome), as they come. A contract that cannot be tried is broken, and the next one is tried.
 
     Raises:
         StackbuildError: the target is not built, or a contract is unknown.
@@ -40,12 +46,24 @@ def check(project: Project, target: Target, names: tuple[str, ...] = ()) -> Iter
     for name in wanted:
         if name not in known:
             raise StackbuildError(f"unknown contract: {name}", expected=", ".join(known))
-    image = open_image(project, target) if wanted else None
+    image = open_image(project, target)
+    subject = Subject(image=image, env=image.env(), promised=lambda: promised(project, target))
     for name in wanted:
-        assert image is not None
         module = import_module(f"builder.checks.{name}")
-        for outcome in module.check(Subject(image=image, env=image.env())):
-            yield name, outcome
+        try:
+            for outcome in module.check(subject):
+                yield name, outcome
+        except (StackbuildError, OSError) as error:
+            yield name, Outcome(name="can be tried", problem=str(error))
+
+
+def is_built(project: Project, target: Target) -> bool:
+    """Whether the store has the target as manifest and locks now say; what is not locked is not built either."""
+    try:
+        end = build.plan(project, (target,))[target].image
+    except StackbuildError:
+        return False
+    return end is not None and project.store.action(end.plan_key) is not None
 
 
 def starts(project: Project, target: Target) -> Iterator[tuple[str, Outcome]]:
@@ -53,7 +71,8 @@ def starts(project: Project, target: Target) -> Iterator[tuple[str, Outcome]]:
     if not runs(target.platform):
         return
     for name in contracts(project, target):
-        yield next(check(project, target, (name,)))
+        if name not in ALWAYS:
+            yield next(check(project, target, (name,)))
 
 
 def open_image(project: Project, target: Target) -> Image:

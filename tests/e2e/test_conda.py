@@ -106,6 +106,34 @@ print(sorted(files ^ known))
     assert (code, said) == (0, "['share/said.txt']\n")
 
 
+def test_contents_are_those_of_the_locks(lab: Site, tmp_path: Path) -> None:
+    """conda's Python packages count by the names that pip sees; a record that no lock has is found."""
+    said = lab.run("check", "lab")
+    assert [line.partition(": ")[2] for line in said.out.splitlines() if line.startswith("kept")] == [
+        "every pinned Python package is there in its version",
+        "no Python package that no lock names",
+        "pip check finds nothing",
+        "no second copy of a Python package",
+        "what the manifest asks for can be imported, from its own files",
+        "conda's packages are those of the locks",
+        "dpkg's packages are those of the locks",
+        "dpkg --audit finds nothing",
+        "CUDA's libraries in CUDA's variants, and in no other",
+    ]
+    site = lab.clone(tmp_path)
+    stray = site.folder / "overlays/stray/opt/conda/conda-meta/stray-1-0.json"
+    stray.parent.mkdir(parents=True)
+    stray.write_text(json.dumps({"name": "stray", "version": "1", "build": "0"}))
+    site.edit("[images.lab]\n", '[images.lab]\noverlays = ["stray"]\n')
+    site.run("build", "lab", "--no-start")
+    wrong = site.try_("check", "lab")
+    assert wrong.code == 1
+    assert [line for line in wrong.out.splitlines() if not line.startswith("kept")] == [
+        "BROKEN  contents: conda's packages are those of the locks",
+        "        stray 1 0 is in no lock",
+    ]
+
+
 def test_verified(lab: Site) -> None:
     """Built again under other circumstances: the same, bit by bit."""
     assert "identical" in lab.run("verify", "lab").out

@@ -85,7 +85,7 @@ def test_wrong_digest_in_paths(store: Store, tmp_path: Path) -> None:
         write_packages(store, layer(*stored(store, made)))
     assert caught.value.where == "opt/conda/share/x"
     assert not list((store.path / "images/blobs/sha256").iterdir())
-    assert [path.name for path in store.scratch.iterdir()] == ["index.lock"]
+    assert list(store.scratch.iterdir()) == []
 
 
 def test_file_that_two_bring_alike(store: Store, tmp_path: Path) -> None:

@@ -97,7 +97,9 @@ def test_damage_is_noticed(tmp_path_factory: pytest.TempPathFactory, packing: st
         found = [(one.path, layer.content(one).read()) for one in layer if one.kind == "file"]
     except HostileInput:
         return
-    assert (layer.diff_id == digest(plain)) == (found == [("a", b"some words"), ("usr/b", b"more")] and bool(packing))
+    if layer.diff_id == digest(plain):  # The byte said nothing that counts, as in a header of gzip.
+        assert packing
+        assert found == [("a", b"some words"), ("usr/b", b"more")]
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])

@@ -12,11 +12,12 @@ never stays over that of two.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
 from typing import Any
 
 from builder.action import Action
+from builder.digest import Digest
 from builder.errors import StackbuildError
 from builder.manifest.model import Target
 from builder.planner import plan_targets
@@ -53,8 +54,13 @@ def platform_tag(tag: str, platform: str) -> str:
     return f"{tag}-{platform.replace('/', '-')}"
 
 
-def found(registry: Registry, missing: Mapping[Target, Action], tags: Sequence[str]) -> dict[Target, Mapping[str, Any]]:
+def found(
+    registry: Registry, missing: Mapping[Target, Action], tags: Sequence[str], own: Set[Digest]
+) -> dict[Target, Mapping[str, Any]]:
     """The descriptors of those of the missing images that the registry has under these tags, as they are planned here.
+
+    Args:
+        own: one's own manifests.
 
     Raises:
         StackbuildError: the registry refuses, or does not answer.
@@ -62,20 +68,23 @@ def found(registry: Registry, missing: Mapping[Target, Action], tags: Sequence[s
     known: dict[Target, Mapping[str, Any]] = {}
     for target, planned in missing.items():
         names = [name for tag in tags for name in (platform_tag(tag, target.platform), tag)]
-        descriptor = pushed.find(registry, names, target, planned.plan_key)
+        descriptor = pushed.find(registry, names, target, planned.plan_key, other=own)
         if descriptor is not None:
             known[target] = descriptor
     return known
 
 
-def named(registry: Registry, tag: str, platforms: Sequence[str]) -> list[str]:
+def harmed(registry: Registry, tag: str, platforms: Sequence[str], wanted: Digest) -> list[str]:
     """Those of the platforms that a tag names now: in an index, or as the manifest that their own tag names too.
+
+    Args:
+        wanted: what the tag is to name; nothing is harmed if it does.
 
     Raises:
         StackbuildError: the registry refuses, or does not answer.
     """
     digest = registry.head(tag)
-    if digest is None:
+    if digest is None or digest == wanted:
         return []
     return [
         platform

@@ -63,7 +63,8 @@ class Names:
     def index(self, group: Group) -> Release:
         """The image of one repository over its platforms; its index lies in the store and in the registry then."""
         upload = self._upload(group.name)
-        found = join.found(upload.registry, group.missing, group.tags.fixed)
+        mine = {one.digest for one in group.images}
+        found = join.found(upload.registry, group.missing, group.tags.fixed, mine)
         own = {one.target: one.descriptor for one in group.images}
         descriptors = {target: own.get(target) or found[target] for target in sorted({*own, *found})}
         digest = Digest(next(iter(descriptors.values()))["digest"])
@@ -90,7 +91,7 @@ class Names:
         if not lacks:
             return end
         registry = self._upload(group.name).registry
-        harmed = {tag: there for tag in end.tags if (there := join.named(registry, tag, lacks))}
+        harmed = {tag: there for tag in end.tags if (there := join.harmed(registry, tag, lacks, end.digest))}
         for tag, there in harmed.items():
             self._told(
                 f"{group.name}:{tag} stays as it is, with {', '.join(there)}: it moves once that is pushed as it is "

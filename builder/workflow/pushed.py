@@ -7,7 +7,7 @@ to the repository could attach a key to anything; but he could as well move its 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from builder.digest import Digest
@@ -60,11 +60,20 @@ def changed(
     return [target for target, there in zip(targets, answers, strict=True) if not there]
 
 
-def find(registry: Registry, tags: Sequence[str], target: Target, key: Digest) -> dict[str, Any] | None:
-    """The descriptor of a target's manifest with that plan key, under the first of these tags that names it."""
+def find(
+    registry: Registry, tags: Sequence[str], target: Target, key: Digest, *, other: Set[Digest] = frozenset()
+) -> dict[str, Any] | None:
+    """The descriptor of a target's manifest with that plan key, under the first of these tags that names it.
+
+    Args:
+        other: manifests that are known to be of other targets.
+    """
     for tag in tags:
         for descriptor in manifests(registry, tag, target.platform):
-            if any(said.get(_KEY) == key for said in referrers.attached(registry, _digest(descriptor), TYPE)):
+            digest = _digest(descriptor)
+            if digest in other:
+                continue
+            if any(said.get(_KEY) == key for said in referrers.attached(registry, digest, TYPE)):
                 return descriptor
     return None
 

@@ -21,6 +21,13 @@ def absent(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
+def need(*tools: str) -> None:
+    """Skip on a laptop without these tools; fail in CI."""
+    missing = [tool for tool in tools if shutil.which(tool) is None]
+    if missing:
+        absent(f"not installed: {', '.join(missing)}")
+
+
 def need_root() -> None:
     """Some things only root may do: mount, own files as others, make whiteouts."""
     if os.geteuid() != 0:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 )
 @click.option("--since", metavar="REF", help="Build the targets whose plan differs from that of a git revision.")
 @click.option("--pushed", metavar="TAG", help="Build the targets that TAG does not name in the registry as planned.")
+@click.option("--to", "repository", metavar="HOST/PATH/{image}", help="With --pushed: look there, as `push --to` does.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option("--jobs", "-j", type=click.IntRange(1), default=os.cpu_count() or 1, show_default=True)
 @click.option("--start/--no-start", "start", default=True, help="Prove that what was built starts (the default).")
@@ -50,6 +51,7 @@ def command(
     changed: bool,
     since: str | None,
     pushed: str | None,
+    repository: str | None,
     dry_run: bool,
     jobs: int,
     start: bool,
@@ -59,6 +61,8 @@ def command(
 ) -> None:
     from builder.workflow.project import find_manifest, open_store
 
+    if repository and pushed is None:
+        raise click.UsageError("--to goes with --pushed")
     if since is None and pushed is None and not share:
         manifest, store = find_manifest(folder), open_store()
         built = fresh.unchanged(manifest, store, wanted)
@@ -87,7 +91,7 @@ def command(
     if pushed is not None:
         from builder.workflow import pushed as registry
 
-        chosen = registry.changed(project, planned, chosen, tag=pushed)
+        chosen = registry.changed(project, planned, chosen, tag=pushed, repository=repository or "")
     if dry_run:
         _say_plan(build.stale(project, planned, chosen), as_json)
         return

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import quote
 
 from builder.digest import Digest, Json, canonical
-from builder.errors import HostileInput, Unreachable
+from builder.errors import HostileInput, StackbuildError, Unreachable
 from builder.requester import ATTEMPTS
 from builder.transports.document import INDEX_TYPES, MANIFEST_TYPES, Document
 from builder.transports.registry import Registry
@@ -88,7 +88,12 @@ def attached(registry: Registry, subject: Digest, artifact: str) -> Iterator[Map
 
 
 def _listed(registry: Registry, subject: Digest, artifact: str) -> list[dict[str, Any]]:
-    found = registry.found(f"{registry.base}/referrers/{subject}?artifactType={quote(artifact, safe='')}")
+    try:
+        found = registry.found(f"{registry.base}/referrers/{subject}?artifactType={quote(artifact, safe='')}")
+    except Unreachable:
+        raise
+    except StackbuildError:
+        found = None  # The specification has 404 for "no such API"; not every registry does.
     if found is None:
         found = registry.found(f"{registry.base}/manifests/{_tag(subject)}")
     return _rows(found, registry.name)

@@ -84,8 +84,9 @@ def build(
             gather(fetcher, actions, targets)
         try:
             execute(whole, needed, project.store, jobs=jobs, fetch=fetcher, watcher=watcher)
-        except BaseException:
+        except BaseException as error:
             fetcher.stop()
+            share = share and isinstance(error, StackbuildError)  # Whoever presses ^C waits for no upload.
             raise
         finally:
             explain.record(project, planned)

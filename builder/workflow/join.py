@@ -86,11 +86,9 @@ def harmed(registry: Registry, tag: str, platforms: Sequence[str], wanted: Diges
     digest = registry.head(tag)
     if digest is None or digest == wanted:
         return []
-    return [
-        platform
-        for platform in platforms
-        if any(
-            one["digest"] != digest or registry.head(platform_tag(tag, platform)) == digest
-            for one in pushed.manifests(registry, tag, platform)
-        )
-    ]
+    found = []
+    for platform in platforms:
+        one = pushed.manifest(registry, tag, platform)
+        if one and (one["digest"] != digest or registry.head(platform_tag(tag, platform)) == digest):
+            found.append(platform)
+    return found

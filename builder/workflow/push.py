@@ -69,7 +69,13 @@ def push(
         told(f"{one.target}: pushed to {one.name}")
 
     def attach(one: Shipment) -> None:
-        pushed.attach(repositories.upload(one.name), one, pushed.key_of(planned, one.target))
+        """A registry may take images and no artifacts; the image is worth pushing without its key."""
+        try:
+            pushed.attach(repositories.upload(one.name), one, pushed.key_of(planned, one.target))
+        except StackbuildError as error:
+            told(
+                f"{one.target}: its key is not attached, so `build --pushed` will not know it: {error.what} {error.got}"
+            )
 
     absent = [one for one, there in zip(images, client.each(has, images), strict=True) if not there]
     cargo.know(images)

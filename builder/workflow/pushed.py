@@ -6,17 +6,15 @@ to the repository could attach a key to anything; but he could as well move its 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from builder.digest import Digest
-from builder.errors import HostileInput, StackbuildError
+from builder.kinds.oci import documents
 from builder.manifest.model import Target
 from builder.net import Client
 from builder.site import Planned
 from builder.transports import referrers
-from builder.transports.document import INDEX_TYPES, MANIFEST_TYPES
 from builder.transports.registry import Registry
 from builder.transports.upload import Upload
 from builder.workflow.network import environ_of, parted
@@ -69,12 +67,11 @@ def find(
         other: manifests that are known to be of other targets.
     """
     for tag in tags:
-        for descriptor in manifests(registry, tag, target.platform):
-            digest = _digest(descriptor)
-            if digest in other:
-                continue
-            if any(said.get(_KEY) == key for said in referrers.attached(registry, digest, TYPE)):
-                return descriptor
+        found = manifest(registry, tag, target.platform)
+        if found is None or found["digest"] in other:
+            continue
+        if any(said.get(_KEY) == key for said in referrers.attached(registry, found["digest"], TYPE)):
+            return found
     return None
 
 
@@ -85,26 +82,19 @@ def key_of(planned: Mapping[Target, Planned], target: Target) -> Digest:
     return end.plan_key
 
 
-def manifests(registry: Registry, tag: str, platform: str) -> Iterator[dict[str, Any]]:
-    """The manifest of a platform that a tag names, by way of an index or at once; with its platform."""
+def manifest(registry: Registry, tag: str, platform: str) -> dict[str, Any] | None:
+    """The descriptor of a platform's manifest that a tag names, by way of an index; or of the only one, whatever it is
+    for; None where there is none."""
     found = registry.found(f"{registry.base}/manifests/{tag}")
+    if found is not None and documents.is_index(found):
+        digest = documents.platforms(found, f"{registry.name}:{tag}").get(platform)
+        found = registry.document(digest) if digest is not None else None
     if found is None:
-        return
+        return None
     system, _, architecture = platform.partition("/")
-    wanted = {"architecture": architecture, "os": system}
-    if found.media_type in MANIFEST_TYPES:
-        size = len(found.body)
-        yield {"mediaType": found.media_type, "digest": found.digest, "size": size, "platform": wanted}
-    elif found.media_type in INDEX_TYPES:
-        try:
-            rows = json.loads(found.body)["manifests"]
-            mine = [row for row in rows if row.get("platform") == wanted]
-            for row in mine:
-                taken = {"mediaType": str(row["mediaType"]), "digest": _digest(row), "size": int(row["size"])}
-                yield {**taken, "platform": wanted}
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, StackbuildError):
-            raise HostileInput(f"not an index: {registry.name}:{tag}") from None
-
-
-def _digest(descriptor: Mapping[str, Any]) -> Digest:
-    return Digest.parse(descriptor["digest"])
+    return {
+        "mediaType": found.media_type,
+        "digest": found.digest,
+        "size": len(found.body),
+        "platform": {"architecture": architecture, "os": system},
+    }

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from builder.platforms import NATIVE
+from tests.e2e import services
 from tests.e2e.project import ROOT, Site, share_sources
+from tests.e2e.services import Registry
 from tests.tools import absent, need_root
 
 SMALL = f"""
@@ -41,13 +43,6 @@ pip = ["packaging==24.2"]
 overlays = ["tool"]
 entrypoint = ["/usr/bin/true"]
 """
-
-
-def need(*tools: str) -> None:
-    """Skip on a laptop without these tools; fail in CI."""
-    missing = [tool for tool in tools if shutil.which(tool) is None]
-    if missing:
-        absent(f"not installed: {', '.join(missing)}")
 
 
 def need_network(said: str) -> None:
@@ -99,17 +94,15 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory, downloads: Path) -> Site
     return site
 
 
-@pytest.fixture(scope="session")
-def small_locked(tmp_path_factory: pytest.TempPathFactory, downloads: Path) -> Site:
-    """A project of a few packages, locked but not built."""
+def small_site(folder: Path, downloads: Path, manifest: str, program: str) -> Site:
+    """A project of a few packages, locked; its `tool` runs a line of Python."""
     need_root()
-    folder = tmp_path_factory.mktemp("small")
     site = Site(folder / "project", folder / "store")
     site.folder.mkdir()
-    (site.folder / "stacks.toml").write_text(SMALL)
+    (site.folder / "stacks.toml").write_text(manifest)
     tool = site.folder / "overlays/tool/usr/local/bin/tool"
     tool.parent.mkdir(parents=True)
-    tool.write_text("#!/bin/sh\nexec /opt/venv/bin/python -c 'import packaging; print(packaging.__version__)'\n")
+    tool.write_text(f"#!/bin/sh\nexec /opt/venv/bin/python -c '{program}'\n")
     tool.chmod(0o755)
     share_sources(downloads, site.store_path)
     said = site.try_("lock")
@@ -118,6 +111,13 @@ def small_locked(tmp_path_factory: pytest.TempPathFactory, downloads: Path) -> S
         pytest.fail(said.err)
     keep(site, downloads, {path.name for path in (site.store_path / "sources/sha256").iterdir()})
     return site
+
+
+@pytest.fixture(scope="session")
+def small_locked(tmp_path_factory: pytest.TempPathFactory, downloads: Path) -> Site:
+    """A project of a few packages, locked but not built."""
+    program = "import packaging; print(packaging.__version__)"
+    return small_site(tmp_path_factory.mktemp("small"), downloads, SMALL, program)
 
 
 @pytest.fixture(scope="session")
@@ -131,3 +131,17 @@ def git(folder: Path, *arguments: str) -> str:
     who = ["-c", "user.name=Test", "-c", "user.email=test@example.com"]
     done = subprocess.run(["git", *who, "-C", str(folder), *arguments], capture_output=True, text=True, check=True)
     return done.stdout
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """Debian's registry, empty."""
+    with services.registry(tmp_path_factory.mktemp("registry")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Docker's daemon, empty: what to set DOCKER_HOST to."""
+    with services.daemon(tmp_path_factory.mktemp("docker")) as found:
+        yield found

@@ -10,8 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.e2e.conftest import need
-from tests.tools import need_root
+from tests.tools import need, need_root
 
 _REGISTRY = """
 version: 0.1

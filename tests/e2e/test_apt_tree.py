@@ -16,10 +16,10 @@ import pytest
 from builder.kinds.account.build import passwd
 from builder.manifest.model import Target
 from builder.platforms import NATIVE
-from tests.e2e.conftest import need
 from tests.e2e.project import Site
 from tests.e2e.trees import Documented, Tree, differences, of_layers, of_tar, run
 from tests.fake_deb import build
+from tests.tools import need
 
 HOOKS = Path("/usr/share/mmdebstrap/hooks/file-mirror-automount")
 

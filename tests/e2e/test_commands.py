@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 
 from builder.platforms import NATIVE
-from tests.e2e.conftest import git, need
+from tests.e2e.conftest import git
 from tests.e2e.project import Site, tags
+from tests.tools import need
 
 
 def test_nothing_to_do(small: Site) -> None:

@@ -12,8 +12,9 @@ import pytest
 from builder.lock import Pin
 from builder.platforms import NATIVE
 from tests.e2e import services
-from tests.e2e.conftest import need, need_network
+from tests.e2e.conftest import need_network
 from tests.e2e.project import Site, share_sources
+from tests.tools import need
 
 _MANIFEST = """
 [project]

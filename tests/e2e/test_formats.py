@@ -6,7 +6,6 @@ import io
 import json
 import subprocess
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +18,16 @@ from builder.runtime import Image as Built
 from builder.workflow import build, save, verify
 from builder.workflow.project import Project
 from tests.e2e import services
-from tests.e2e.conftest import need
 from tests.e2e.services import docker
 from tests.e2e.test_ship import skopeo
 from tests.fake_image import Image, file, tagged
 from tests.image_family import Site
 from tests.stargz_reader import Stargz
+from tests.tools import need
 
 FORMS = ("gzip", "estargz", "zstd")
 LARGE = "".join(f"{number}\n" for number in range(1_500_000))
 """Of more than two chunks."""
-
-
-@pytest.fixture(scope="module")
-def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with services.daemon(tmp_path_factory.mktemp("docker")) as found:
-        yield found
 
 
 def site(folder: Path, form: str, packing: str = "gzip", host: str = "registry.example.com") -> Site:

@@ -14,9 +14,9 @@ import pytest
 from builder.platforms import NATIVE
 from builder.store import Store
 from tests.e2e import services
-from tests.e2e.conftest import need
 from tests.e2e.services import Registry
 from tests.image_family import Site
+from tests.tools import need
 
 ROOT = Path(__file__).parents[2]
 

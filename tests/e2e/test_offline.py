@@ -15,9 +15,9 @@ import pytest
 from builder.digest import Digest
 from builder.program import known_wheels
 from builder.workflow import bundle
-from tests.e2e.conftest import keep, need, need_network
+from tests.e2e.conftest import keep, need_network
 from tests.e2e.project import Said, Site, share_sources, tags
-from tests.tools import absent
+from tests.tools import absent, need
 
 PYTHON = str(getattr(sys, "_base_executable"))  # noqa: B009
 

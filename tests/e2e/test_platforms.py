@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from builder.platforms import NATIVE, runs
-from tests.e2e import services
-from tests.e2e.conftest import SMALL, build, need, need_network
-from tests.e2e.project import Site, share_sources
+from tests.e2e.conftest import SMALL, build, small_site
+from tests.e2e.project import Site
 from tests.e2e.services import Registry, docker
-from tests.tools import absent, need_root
+from tests.tools import absent, need, need_root
 
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
 OTHER = "linux/arm64" if NATIVE == "linux/amd64" else "linux/amd64"
@@ -31,34 +29,12 @@ def both(tmp_path_factory: pytest.TempPathFactory, downloads: Path) -> Site:
     subprocess.run(["update-binfmts", "--enable"], check=False, capture_output=True)
     if not runs(OTHER):
         absent(f"this kernel registers no interpreter for {OTHER}")
-    folder = tmp_path_factory.mktemp("both")
-    site = Site(folder / "project", folder / "store")
-    site.folder.mkdir()
-    text = SMALL.replace(f'platforms = ["{NATIVE}"]', f'platforms = ["{NATIVE}", "{OTHER}"]')
-    (site.folder / "stacks.toml").write_text(text)
-    tool = site.folder / "overlays/tool/usr/local/bin/tool"
-    tool.parent.mkdir(parents=True)
-    tool.write_text("#!/bin/sh\nexec /opt/venv/bin/python -c 'import platform; print(platform.machine())'\n")
-    tool.chmod(0o755)
-    share_sources(downloads, site.store_path)
-    said = site.try_("lock")
-    if said.code:
-        need_network(said.err)
-        pytest.fail(said.err)
+    manifest = SMALL.replace(f'platforms = ["{NATIVE}"]', f'platforms = ["{NATIVE}", "{OTHER}"]')
+    site = small_site(
+        tmp_path_factory.mktemp("both"), downloads, manifest, "import platform; print(platform.machine())"
+    )
     build(site, downloads, f"tool@{NATIVE}", f"tool@{OTHER}")
     return site
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    with services.registry(tmp_path_factory.mktemp("registry")) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with services.daemon(tmp_path_factory.mktemp("docker")) as found:
-        yield found
 
 
 def machine(platform: str) -> str:

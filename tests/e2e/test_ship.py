@@ -6,32 +6,19 @@ import json
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from builder.platforms import NATIVE
 from tests.e2e import services
-from tests.e2e.conftest import need
 from tests.e2e.project import Site
 from tests.e2e.services import Registry, docker
+from tests.tools import need
 
 REF = "1.0"
 HUNTER2 = "$2b$05$IQrEeUgceI48ud7Wk3oC1e272CWqNpvIosEp7PBnjm4jzuzJSBe9y"
 """bcrypt, as htpasswd(1) writes it."""
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    with services.registry(tmp_path_factory.mktemp("registry")) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with services.daemon(tmp_path_factory.mktemp("docker")) as found:
-        yield found
 
 
 def skopeo(*arguments: str) -> str:

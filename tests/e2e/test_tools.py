@@ -7,9 +7,9 @@ import stat
 from pathlib import Path
 
 from builder.platforms import NATIVE
-from tests.e2e.conftest import need
 from tests.e2e.project import Site
 from tests.e2e.trees import run
+from tests.tools import need
 
 
 def test_skopeo_inspects(catalogue: Site) -> None:

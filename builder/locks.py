@@ -34,6 +34,10 @@ class Locks:
     def path(self, target: Target, kind: str) -> Path:
         return self.folder / target.image / (target.stem + formats()[kind][0])
 
+    def has(self, target: Target) -> bool:
+        """Whether there is a lock of any kind."""
+        return any(self.path(target, kind).is_file() for kind in formats())
+
     def read(self, target: Target, kind: str) -> Lock | None:
         """The lock, or None where there is no file.
 

@@ -42,6 +42,8 @@ ORDER: Final = """
     parts conflicts impure signing cache kinds.*
     manifest
     locks fetching about
+    awaited checked
+    state
     site locking image runtime together
     kinds
     planner

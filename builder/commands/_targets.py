@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from builder.errors import StackbuildError
 from builder.manifest.model import Target
 from builder.workflow.fresh import divide
-from builder.workflow.project import Project, select
+from builder.workflow.project import Project, locked
 
 
 def here(project: Project, wanted: Sequence[str]) -> tuple[list[Target], list[Target]]:
@@ -16,7 +16,7 @@ def here(project: Project, wanted: Sequence[str]) -> tuple[list[Target], list[Ta
     Raises:
         StackbuildError: a text means no target, or only such as cannot run here.
     """
-    chosen, skipped = divide(select(project.manifest, wanted), wanted)
+    chosen, skipped = divide(locked(project, wanted), wanted)
     if not chosen:
         raise StackbuildError(
             f"none of these targets can run on this machine: {', '.join(map(str, skipped))}",

@@ -71,11 +71,11 @@ def command(
             return
     from builder.commands._targets import here
     from builder.workflow import build, merge_base, since_revision, waivers
-    from builder.workflow.project import open_project, select
+    from builder.workflow.project import locked, open_project, select
 
     project = open_project(folder)
     if dry_run:
-        named = select(project.manifest, wanted)
+        named = locked(project, wanted)
         chosen, skipped = fresh.divide(named, wanted)
         chosen = chosen or list(named)  # What is only planned need not run here.
     else:
@@ -83,6 +83,8 @@ def command(
     for image, waiver in waivers.standing(project, chosen, datetime.now(UTC).date()):
         if waiver.until is not None:
             print(f"{image}: {waiver}", file=sys.stderr)
+    if left := len(select(project.manifest, wanted)) - len(chosen) - len(skipped):
+        print(f"not locked here, so not built: {left} targets await a source: stackbuild status", file=sys.stderr)
     planned = build.plan(project, chosen)
     if changed and since is None and pushed is None:
         since = merge_base.merge_base(project.manifest.folder, os.environ)

@@ -20,12 +20,12 @@ def command(folder: Path, wanted: tuple[str, ...], output: Path | None, results:
     from builder.errors import StackbuildError
     from builder.fetching import Fetcher, gigabytes
     from builder.workflow import build, bundle
-    from builder.workflow.project import open_project, select
+    from builder.workflow.project import locked, open_project
 
     if output is None and not dry_run:
         raise click.UsageError("Missing option '--output' / '-o'.")
     project = open_project(folder)
-    chosen, left = bundle.choose(select(project.manifest, wanted), wanted)
+    chosen, left = bundle.choose(locked(project, wanted), wanted)
     if not chosen:
         raise StackbuildError(
             f"none of these targets is of this machine's platform: {', '.join(map(str, left))}",

@@ -14,10 +14,10 @@ import click
 @click.pass_obj
 def command(folder: Path, wanted: str, as_json: bool) -> None:
     from builder.workflow import build, explain, fresh
-    from builder.workflow.project import open_project, select
+    from builder.workflow.project import locked, open_project
 
     project = open_project(folder)
-    named = select(project.manifest, [wanted])
+    named = locked(project, [wanted])
     targets = fresh.divide(named, [wanted])[0] or list(named)
     planned = build.plan(project, targets)
     found = {str(target): explain.explain(project, planned, target) for target in targets}

@@ -17,6 +17,7 @@ import click
 @click.option(
     "--upgrade-package", "-P", "names", metavar="NAME", multiple=True, help="Let this pin move, and what it forces."
 )
+@click.option("--awaited", "everywhere", is_flag=True, help="Lock also what waits for a source (`awaits`).")
 @click.option("--refresh-missing", is_flag=True, help="Move only pins whose file no source has any more.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.pass_obj
@@ -26,17 +27,25 @@ def command(
     check: bool,
     upgrade: bool,
     names: tuple[str, ...],
+    everywhere: bool,
     refresh_missing: bool,
     as_json: bool,
 ) -> None:
+    from builder.awaited import awaited, sources
     from builder.errors import raise_all
     from builder.workflow import lock, waivers
     from builder.workflow.project import open_project, select
 
     project = open_project(folder)
-    targets = select(project.manifest, wanted)
+    chosen = select(project.manifest, wanted)
+    waiting = {one: awaited(project.manifest, project.locks, one) for one in chosen}
+    if check:
+        targets = tuple(one for one in chosen if not waiting[one])
+    else:
+        targets = tuple(one for one in chosen if everywhere or not sources(project.manifest, one))
     for image, waiver in waivers.standing(project, targets, datetime.now(UTC).date()):
         _say(f"{image}: {waiver}")
+    left = len(chosen) - len(targets)
     if check:
         problems = lock.check(project, targets)
         if as_json:
@@ -44,8 +53,11 @@ def command(
             print(json.dumps({"problems": rows}, indent=2))
         raise_all(problems)
         if not as_json:
-            print(f"{len(targets)} targets are locked")
+            print(f"{len(targets)} targets are locked" + (f", {left} await a source" if left else ""))
         return
+    for target in chosen:
+        if target not in targets:
+            _say(f"{target}: left out, awaits {', '.join(sources(project.manifest, target))}; --awaited locks it")
     wish = lock.Wish(upgrade_all=upgrade, upgrade=frozenset(names), refresh_missing=refresh_missing)
     changes = lock.lock(project, targets, wish, _say)
     if as_json:

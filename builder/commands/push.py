@@ -32,10 +32,10 @@ def command(
     as_json: bool,
 ) -> None:
     from builder.workflow import build, push, shipment
-    from builder.workflow.project import open_project, select
+    from builder.workflow.project import locked, open_project
 
     project = open_project(folder)
-    named = select(project.manifest, wanted)
+    named = locked(project, wanted)
     planned = build.plan(project, named)
     chosen, left = shipment.ready(project, planned, named, named=bool(wanted))
     said = (lambda _: None) if as_json else (lambda line: print(line, file=sys.stderr, flush=True))

@@ -11,23 +11,30 @@ import click
 @click.command("status", help=__doc__)
 @click.argument("wanted", metavar="[TARGET]...", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.option("--markdown", is_flag=True, help="Print a Markdown table, for a README.")
 @click.pass_obj
-def command(folder: Path, wanted: tuple[str, ...], as_json: bool) -> None:
+def command(folder: Path, wanted: tuple[str, ...], as_json: bool, markdown: bool) -> None:
+    from builder.exports import renderer
     from builder.fetching import gigabytes
     from builder.workflow import status
     from builder.workflow.project import open_project, select
 
     project = open_project(folder)
     states = list(status.status(project, select(project.manifest, wanted)))
+    if markdown:
+        print(renderer("status", "markdown")(states), end="")
+        return
     if as_json:
         rows = [
             {
                 "target": str(one.target),
                 "locked": one.locked,
+                "awaits": list(one.awaits),
                 "built": one.built,
                 "because": one.because,
                 "size": one.size,
                 "unproven": list(one.unproven),
+                "checked": {name: score._asdict() for name, score in one.checked.items()},
             }
             for one in states
         ]

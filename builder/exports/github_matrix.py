@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 
+from builder.awaited import awaited
 from builder.errors import StackbuildError
 from builder.exports import Scope, Subject
 
@@ -18,14 +19,16 @@ _RUNNERS = {"linux/amd64": "ubuntu-24.04", "linux/arm64": "ubuntu-24.04-arm"}
 
 
 def export(subject: Subject) -> str:
-    """The text: `{"include": [{"target", "image", "variant", "platform", "runs-on"}, …]}`, parents first.
+    """The text: `{"include": [{"target", "image", "variant", "platform", "runs-on"}, …]}`, parents first; none
+    whose locks wait for a source.
 
     Raises:
         StackbuildError: these are more targets than a matrix may have jobs.
     """
-    if len(subject.targets) > _MOST:
+    targets = [one for one in subject.targets if not awaited(subject.manifest, subject.locks, one)]
+    if len(targets) > _MOST:
         raise StackbuildError(
-            f"too many jobs for one matrix: {len(subject.targets)}",
+            f"too many jobs for one matrix: {len(targets)}",
             expected=f"at most {_MOST}",
             next_step="a matrix for each platform: stackbuild export github-matrix @linux/amd64",
         )
@@ -37,6 +40,6 @@ def export(subject: Subject) -> str:
             "platform": target.platform,
             "runs-on": _RUNNERS[target.platform],
         }
-        for target in subject.targets
+        for target in targets
     ]
     return json.dumps({"include": jobs}, separators=(",", ":")) + "\n"

@@ -14,7 +14,6 @@ from typing import Any
 
 import tomli
 
-from builder import kinds
 from builder.digest import Json
 from builder.errors import StackbuildError, raise_all
 from builder.manifest import validate, variants
@@ -34,6 +33,7 @@ from builder.manifest.model import (
 )
 from builder.manifest.schema import declaration
 from builder.manifest.shape import Finding, findings, join
+from builder.manifest.tables.image import requests
 
 
 def read(path: Path) -> Manifest:
@@ -91,7 +91,7 @@ def _problems(document: Mapping[str, Any], lines: Mapping[str, int], path: Path)
     full = validate.expand(validate.tables(document, "images"))
     # Where the shape is wrong already, how it fits in would only be the same problem again.
     wrong = {one.path for one in found}
-    fitting = (*validate.check(document, full, kinds.keys()), *variants.check(document, full))
+    fitting = (*validate.check(document, full, requests()), *variants.check(document, full))
     found += [one for one in fitting if one.path not in wrong]
     return [_error(one, line, path) for line, one in sorted(_placed(found, lines), key=lambda pair: pair[0])]
 
@@ -190,7 +190,7 @@ def _set(name: str, table: Mapping[str, Any]) -> PackageSet:
 
 
 def _image(name: str, table: Mapping[str, Any], lines: Mapping[str, int]) -> Image:
-    asked = kinds.keys()
+    asked = requests()
     origin = Origin.parse(table["from"])
     taken = ("from", "archive", "layout")
     rest = {key: value for key, value in table.items() if key not in asked and key not in taken}

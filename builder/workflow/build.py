@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from builder import about, image, impure
 from builder.action import Action
+from builder.awaited import ready
 from builder.digest import Digest
 from builder.errors import StackbuildError
 from builder.executors.local import Watcher, execute
@@ -109,7 +110,7 @@ def _ends(project: Project, planned: Mapping[Target, Planned]) -> dict[str, Dige
 def remember(project: Project, planned: Mapping[Target, Planned], targets: Sequence[Target]) -> None:
     """Let the next build of these targets see at once that nothing changed."""
     tags = project.store.tags()
-    table = {target: fresh.Known(key="", tags={}) for target in project.manifest.targets()}
+    table = {target: fresh.Known(key="", tags={}) for target in ready(project.manifest, project.locks)}
     for target in targets:
         names = (tag_of(target), family_tag(target))
         (end,) = _images(planned, [target])

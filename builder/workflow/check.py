@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Final
 
-from builder import checks
+from builder import checked, checks
+from builder.checked import Score
 from builder.checks import Outcome, Subject
 from builder.errors import StackbuildError
 from builder.manifest.model import Target
@@ -49,12 +50,27 @@ def check(project: Project, target: Target, names: tuple[str, ...] = ()) -> Iter
     image = open_image(project, target)
     subject = Subject(image=image, env=image.env(), promised=lambda: promised(project, target))
     for name in wanted:
-        module = import_module(f"builder.checks.{name}")
-        try:
-            for outcome in module.check(subject):
-                yield name, outcome
-        except (StackbuildError, OSError) as error:
-            yield name, Outcome(name="can be tried", problem=str(error))
+        found: list[Outcome] = []
+        for outcome in _outcomes(name, subject):
+            found.append(outcome)
+            yield name, outcome
+        _note(project, target, name, found)
+
+
+def _outcomes(name: str, subject: Subject) -> Iterator[Outcome]:
+    module = import_module(f"builder.checks.{name}")
+    try:
+        yield from module.check(subject)
+    except (StackbuildError, OSError) as error:
+        yield Outcome(name="can be tried", problem=str(error))
+
+
+def _note(project: Project, target: Target, contract: str, found: Sequence[Outcome]) -> None:
+    """Let `status` tell what the contract came to."""
+    end = build.plan(project, (target,))[target].image
+    assert end is not None
+    score = Score(kept=sum(not one.problem for one in found), tried=len(found))
+    checked.note(project.store, end.plan_key, {contract: score})
 
 
 def is_built(project: Project, target: Target) -> bool:

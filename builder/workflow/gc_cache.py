@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from builder.awaited import ready
 from builder.cache import CREATED, TAG, TYPE
 from builder.digest import Digest
 from builder.errors import StackbuildError, Unreachable
@@ -94,7 +95,7 @@ def collect(project: Project, place: str, revisions: Sequence[str], patience: Pa
 
 def _plans(project: Project, revisions: Sequence[str]) -> frozenset[Digest]:
     """Plan keys of all targets, as they are now and at revisions."""
-    now = build.plan(project, tuple(project.manifest.targets()))
+    now = build.plan(project, ready(project.manifest, project.locks))
     found = [now, *(since_revision.planned_at(project, one) for one in revisions)]
     return frozenset().union(*(_keys(one.values()) for one in found))
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from builder.awaited import awaited
 from builder.errors import StackbuildError
 from builder.locks import Locks
 from builder.manifest.model import Manifest, Target
@@ -82,6 +83,25 @@ def select(manifest: Manifest, wanted: Sequence[str]) -> tuple[Target, ...]:
             raise _no_target(manifest, targets, text)
         found.update(matching)
     return tuple(target for target in targets if target in found)
+
+
+def locked(project: Project, wanted: Sequence[str]) -> tuple[Target, ...]:
+    """Those of the targets that texts mean whose locks do not wait for a source; see `awaited.py`.
+
+    Raises:
+        StackbuildError: a text names no target, or none but such as wait.
+    """
+    found = select(project.manifest, wanted)
+    waiting = {one: why for one in found if (why := awaited(project.manifest, project.locks, one))}
+    for text in wanted:
+        meant = [one for one in found if one.matches(text)]
+        if all(one in waiting for one in meant):
+            raise StackbuildError(
+                f"not locked: {', '.join(map(str, meant))}",
+                expected="a lock, made where its sources are reached: " + ", ".join(waiting[meant[0]]),
+                next_step=f"there: stackbuild lock --awaited {text}",
+            )
+    return tuple(one for one in found if one not in waiting)
 
 
 def _no_target(manifest: Manifest, targets: Iterable[Target], text: str) -> StackbuildError:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from builder.action import Action
+from builder.awaited import ready
 from builder.digest import Digest
 from builder.errors import HostileInput, Problems, StackbuildError, raise_all
 from builder.locks import Locks
@@ -128,7 +129,8 @@ def _is_gone(manifest: Path) -> bool:
 
 def ends_of(manifest: Manifest) -> list[Action]:
     """The actions that all the targets of a manifest end in."""
-    found = plan_targets(manifest, Locks(manifest.folder / "locks"), tuple(manifest.targets()))
+    locks = Locks(manifest.folder / "locks")
+    found = plan_targets(manifest, locks, ready(manifest, locks))
     return [one.image for one in found.values() if one.image is not None]
 
 

@@ -18,7 +18,7 @@ from builder.sandbox import ENVIRONMENT, Command, Root, started
 from builder.store import Store
 from builder.unpacked import held
 from builder.workflow.check import open_image
-from builder.workflow.project import Project, select
+from builder.workflow.project import Project, locked
 
 _SHELL = ("/bin/bash", "-i")
 
@@ -29,7 +29,7 @@ def one_target(project: Project, wanted: str) -> Target:
     Raises:
         StackbuildError: none, or several.
     """
-    found = select(project.manifest, [wanted])
+    found = locked(project, [wanted])
     native = [target for target in found if target.platform == NATIVE] or list(found)
     plain = [target for target in native if target.variant == "cpu"] or native
     if len(plain) != 1:

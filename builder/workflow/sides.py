@@ -15,13 +15,14 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
+from builder.awaited import ready
 from builder.difference import Contents
 from builder.errors import StackbuildError
 from builder.kinds.oci import reference
 from builder.manifest.model import Target
 from builder.workflow import since_revision
 from builder.workflow.contents import contents
-from builder.workflow.project import Project, select
+from builder.workflow.project import Project, locked
 from builder.workflow.registry_image import images
 
 TREE = "."
@@ -117,7 +118,7 @@ def side(project: Project, word: Word, targets: str) -> Mapping[Target, Contents
     )
     with there as state:
         if word.targets:
-            chosen = select(state.manifest, [word.targets])
+            chosen = locked(state, [word.targets])
         else:
-            chosen = tuple(one for one in state.manifest.targets() if not targets or one.matches(targets))
+            chosen = tuple(one for one in ready(state.manifest, state.locks) if not targets or one.matches(targets))
         return {target: contents(state, target) for target in chosen}

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from builder.awaited import ready
 from builder.errors import StackbuildError
 from builder.locks import Locks
 from builder.manifest.model import Target
@@ -67,7 +68,7 @@ def planned_at(project: Project, revision: str) -> dict[Target, Planned]:
         StackbuildError: git does not know the revision, or its manifest cannot be planned.
     """
     with at(project, revision) as old:
-        return plan_targets(old.manifest, old.locks, tuple(old.manifest.targets()))
+        return plan_targets(old.manifest, old.locks, ready(old.manifest, old.locks))
 
 
 def _export(folder: Path, revision: str, manifest: str, into: Path) -> None:

@@ -33,6 +33,13 @@ _SELECTOR: Final[Schema] = {
     "pattern": r"^([a-z0-9]+(-[a-z0-9]+)*|([a-z0-9]+(-[a-z0-9]+)*)?@linux/(amd64|arm64))$",
     "examples": ["cuda", "@linux/arm64", "cpu@linux/arm64"],
 }
+_AWAITS: Final[Schema] = {
+    **TEXT,
+    "description": "A source of the requests beside it that is not reached everywhere. `stackbuild lock` then leaves "
+    "the image and its children out; `stackbuild lock --awaited` locks them where it is.",
+    "title": "what the lock waits for",
+    "examples": ["https://download.pytorch.org/whl/cpu"],
+}
 _VARIANT_NAME: Final[Schema] = {"type": "string", "title": "the name of a variant", "x-names": "variants"}
 
 
@@ -44,11 +51,16 @@ def _on(properties: dict[str, Schema]) -> Schema:
     )
 
 
+def requests(*, shared: bool = False) -> dict[str, Schema]:
+    """The keys that say what is asked for: those of the kinds, and where they wait for it."""
+    return {**kinds.keys(shared=shared), "awaits": _AWAITS}
+
+
 def package_set() -> Schema:
     return table(
         "A named list of requests, so that a pin is written once; images take it by `use`.",
         {
-            **kinds.keys(shared=True),
+            **requests(shared=True),
             "together": {
                 "type": "boolean",
                 "description": "Whether its requests may only move as one.",
@@ -59,7 +71,7 @@ def package_set() -> Schema:
                 "Names of packages of any kind, `*` for any letters: their versions must agree in the first three "
                 "numbers, as those of a driver and of the libraries made for it.",
             ),
-            "on": _on(kinds.keys(shared=True)),
+            "on": _on(requests(shared=True)),
         },
     )
 
@@ -97,8 +109,8 @@ def image() -> Schema:
                 "x-names": "layouts",
             },
             "use": listed({"type": "string", "x-names": "sets"}, "Sets that are taken first, in this order."),
-            **kinds.keys(),
-            "on": _on({"from": _FROM, **kinds.keys(shared=True), "env": ENV, "labels": _LABELS}),
+            **requests(),
+            "on": _on({"from": _FROM, **requests(shared=True), "env": ENV, "labels": _LABELS}),
             "env": ENV,
             "labels": _LABELS,
             "entrypoint": listed(words, "The program that always runs, with its arguments.", unique=False),

@@ -22,6 +22,8 @@ from builder.proxies import proxy
 from builder.user_config import ca
 
 _PORTS = {"http": 80, "https": 443}
+_SHORT = 1 << 16
+"""Bytes of an answer that redirects which are read, so that its connection can serve again; nobody needs them."""
 _BLOCK = 1 << 18
 """Bytes of a file that are sent at once."""
 _HOSTS = 32
@@ -70,6 +72,7 @@ class Session(requests.Session):
         self._logins = logins
         self.trust_env = False
         self.headers["User-Agent"] = f"stackbuild/{__version__}"
+        self.hooks["response"].append(_cut)
         self.mount("http://", connections)
         self.mount("https://", connections)
 
@@ -114,6 +117,14 @@ class Session(requests.Session):
     def _proxies(self, url: str) -> dict[str, str]:
         found = proxy(url, self._environ)
         return {urlsplit(url).scheme: found} if found else {}
+
+
+def _cut(response: requests.Response, **_: object) -> None:
+    """Read no more than a little of an answer that redirects: `requests` would read, and decompress, all of it."""
+    if response.is_redirect:
+        response.raw.read(_SHORT, decode_content=False)
+        if response.raw.read(1, decode_content=False):
+            response.close()
 
 
 def _basic(login: Login | None) -> Any:

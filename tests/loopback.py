@@ -90,7 +90,7 @@ def serve(
             else:
                 answer(handler, b"", status=404)
 
-    with _running(behave, tls=tls) as port:
+    with running(behave, tls=tls) as port:
         service.url = f"{'https' if tls else 'http'}://{host}:{port}"
         yield service
 
@@ -105,7 +105,9 @@ def answer(handler: BaseHTTPRequestHandler, body: bytes, *, status: int = 200, *
 
 
 @contextmanager
-def _running(behave: Behaviour, *, tls: Certificates | None = None, tunnel: Behaviour | None = None) -> Iterator[int]:
+def running(behave: Behaviour, *, tls: Certificates | None = None, tunnel: Behaviour | None = None) -> Iterator[int]:
+    """A server that does what it is told with every request; its port."""
+
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -206,6 +208,6 @@ def proxy(to: Service) -> Iterator[Proxy]:
                 if not ready:
                     return
 
-    with _running(plain, tunnel=tunnel) as port:
+    with running(plain, tunnel=tunnel) as port:
         found.url = f"http://127.0.0.1:{port}"
         yield found

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from builder.digest import Digest
 from builder.errors import StackbuildError, Unreachable
 from builder.net import Client
 from builder.store import Store
-from tests.loopback import Certificates, Proxy, Service, basic, certificates, proxy, serve
+from tests.loopback import Certificates, Proxy, Service, basic, certificates, proxy, running, serve
 
 LOGIN = "bob:hunter2"
 
@@ -106,6 +108,26 @@ def test_a_redirect_to_another_host_drops_the_login(service: Service, other: Ser
     for path in service.moved:
         assert client(tmp_path).get(f"{service.with_login()}{path}") == b"other data"
     assert other.seen == [("/file", "")] * 2
+
+
+def test_a_redirect_is_not_read_to_its_end(service: Service, tmp_path: Path) -> None:
+    """A host that redirects with a body that never ends, and would fill the memory."""
+    sent = 0
+
+    def endless(handler: BaseHTTPRequestHandler) -> None:
+        nonlocal sent
+        handler.close_connection = True
+        handler.send_response(302)
+        handler.send_header("Location", service.with_login() + "/file")
+        handler.end_headers()
+        with suppress(ConnectionError):
+            while sent < 1 << 30:
+                sent += handler.wfile.write(bytes(1 << 20))
+
+    service.login = ""
+    with running(endless) as port:
+        assert client(tmp_path).get(f"http://127.0.0.1:{port}/a") == b"data"
+    assert sent < 1 << 28, "what the sockets' buffers take, and no more"
 
 
 def test_another_port_is_another_host(service: Service, tmp_path: Path) -> None:

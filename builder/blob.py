@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol, TypeAlias
 
 from builder.digest import Digest
-from builder.store import Incoming
+from builder.incoming import Incoming
 from builder.tree import Content, Entry
 
 Deflated: TypeAlias = tuple[bytes | bytearray | memoryview, int]

@@ -14,7 +14,7 @@ from builder.blob import Ahead, Blob, Sink
 from builder.compression import Codec
 from builder.digest import Digest
 from builder.errors import HostileInput
-from builder.store import Incoming
+from builder.incoming import Incoming
 from builder.tar import headers, padding
 from builder.tree import Entry, Slice
 

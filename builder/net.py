@@ -27,9 +27,9 @@ from urllib3.exceptions import HTTPError
 
 from builder.digest import Digest
 from builder.errors import HostileInput, StackbuildError, Unreachable, raise_all
+from builder.incoming import Incoming
 from builder.redaction import redact as redact
 from builder.requester import ATTEMPTS, Authority, Body, Requester
-from builder.store import Incoming
 
 Progress = Callable[[int], None]
 """Called with the number of bytes that just arrived."""

@@ -14,21 +14,19 @@ a killed build leaves rubbish in `tmp/` only, which the next one sweeps.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any
 
 from builder import lease, scratch
 from builder.digest import Digest, Json, canonical
 from builder.errors import HostileInput, StackbuildError
+from builder.incoming import Incoming, writing
 
 FORMAT = "1"
 
@@ -39,78 +37,6 @@ def default_path(environ: Mapping[str, str]) -> Path:
         return Path(path).absolute()
     cache = environ.get("XDG_CACHE_HOME") or str(Path(environ.get("HOME", "/root")) / ".cache")
     return Path(cache) / "stackbuild"
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Say in words that the store cannot be written: a full disk, a store of somebody else."""
-    try:
-        yield
-    except OSError as error:
-        raise _unwritable(path, error) from None
-
-
-def _unwritable(path: Path, error: OSError) -> StackbuildError:
-    full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-    return StackbuildError(
-        "the disk of the store is full" if full else "cannot write to the store",
-        where=str(path),
-        got=f"{error.strerror}; what was finished is kept",
-        next_step=("free some room" if full else "make it writable")
-        + ", or set STACKBUILD_STORE to another folder; then run the same command again",
-    )
-
-
-class Incoming:
-    """A file on its way into the store; without `commit` it vanishes. Its lock tells `sweep` that it is written."""
-
-    def __init__(self, final_folder: Path, scratch: Path) -> None:
-        self._folder = final_folder
-        with _writing(scratch):
-            while True:
-                handle, name = tempfile.mkstemp(dir=scratch)
-                fcntl.flock(handle, fcntl.LOCK_EX)
-                if os.fstat(handle).st_nlink:
-                    break
-                os.close(handle)  # Swept in the moment before it was locked.
-        self.path = Path(name)
-        self._file: IO[bytes] = os.fdopen(handle, "wb")
-
-    def __enter__(self) -> Incoming:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with suppress(OSError):  # What could not be written is thrown away.
-            self._file.close()
-        self.path.unlink(missing_ok=True)
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        try:  # Not `_writing`, which takes longer than writing a few bytes does.
-            self._file.write(data)
-        except OSError as error:
-            raise _unwritable(self._folder, error) from None
-
-    def truncate(self) -> None:
-        """Forget what was written so far."""
-        with _writing(self._folder):
-            self._file.seek(0)
-            self._file.truncate()
-
-    def commit(self, digest: Digest) -> Path:
-        """Give the file its name. The caller has taken `digest` of exactly the bytes written."""
-        return self.publish(digest.hex)
-
-    def publish(self, name: str) -> Path:
-        """Let the file appear under a name, whole and at once."""
-        final = self._folder / name
-        with _writing(self._folder):
-            self._file.flush()
-            os.fchmod(self._file.fileno(), 0o644)
-            os.fsync(self._file.fileno())
-            os.rename(self.path, final)
-        return final
 
 
 class Store:
@@ -239,7 +165,7 @@ class Store:
                 f"a file is gone from the store: {path}", next_step="run the same command again"
             ) from None
         if got != path.name:
-            with _writing(path):
+            with writing(path):
                 path.unlink(missing_ok=True)
             raise HostileInput(
                 f"a file in the store has changed: {path}",
@@ -342,7 +268,7 @@ class Store:
         """
         parent = self.scratch if room is None else scratch.place(room) or self.scratch
         with ExitStack() as stack:
-            with _writing(parent):
+            with writing(parent):
                 folder = stack.enter_context(scratch.folder(parent))
             yield folder
 
@@ -364,7 +290,7 @@ class Store:
         """Hold the store's lock of that name, against threads and processes."""
         path = self.path / "tmp" / f"{name}.lock"
         while True:
-            with _writing(path):
+            with writing(path):
                 handle = path.open("w")
             with handle:
                 fcntl.flock(handle, fcntl.LOCK_EX)
@@ -380,7 +306,7 @@ class Store:
 
     def _write(self, name: str, data: bytes) -> None:
         final = self.path / name
-        with _writing(final):
+        with writing(final):
             final.parent.mkdir(parents=True, exist_ok=True)
             self.scratch.mkdir(exist_ok=True)
         with Incoming(final.parent, self.scratch) as incoming:

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from builder.action import Action
 from builder.digest import Digest, Json, canonical, key
+from builder.incoming import Incoming
 from builder.lock import Pin
-from builder.store import Incoming, Store
+from builder.store import Store
 
 LATER = 2 * 86400
 """Seconds from now: when the collector comes."""

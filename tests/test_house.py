@@ -28,6 +28,7 @@ ORDER: Final = """
     background closure redaction
     errors platforms
     digest lease scratch offline
+    incoming
     tree lock manifest.shape
     store interpreter waiver cells sandbox_child untar manifest.fragments manifest.lines proxies
     user_config

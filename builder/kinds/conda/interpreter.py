@@ -15,6 +15,7 @@ from builder import unpacked
 from builder.closure import closure
 from builder.digest import Digest, key
 from builder.errors import StackbuildError
+from builder.incoming import Incoming
 from builder.interpreter import Interpreter
 from builder.kinds.conda import request
 from builder.kinds.conda.link import Place, lay
@@ -22,7 +23,7 @@ from builder.kinds.conda.part import Packed, in_prefix, opened
 from builder.kinds.conda.record import fields, of_pin
 from builder.layer import write
 from builder.lock import Pin
-from builder.store import Incoming, Store
+from builder.store import Store
 from builder.tree import merge
 
 VERSION = 1

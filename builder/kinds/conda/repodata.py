@@ -19,9 +19,10 @@ from urllib.parse import unquote, urlsplit
 
 from builder.digest import Digest
 from builder.errors import HostileInput, StackbuildError, Unreachable
+from builder.incoming import Incoming
 from builder.kinds.conda.places import Channels
 from builder.net import Client, redact
-from builder.store import Incoming, Store
+from builder.store import Store
 from builder.user_config import variable
 
 _PACKED = 1 << 30

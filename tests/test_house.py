@@ -25,7 +25,7 @@ ROOT: Final = Path(__file__).parent.parent
 LONGEST: Final = 400
 
 ORDER: Final = """
-    background closure redaction
+    background chains closure redaction
     errors platforms
     digest lease scratch offline
     incoming

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from builder.digest import Json
+from builder.manifest.settings import Archive, CachePlace, Layout, Project, Retention, Variant
 from builder.manifest.shape import join, request_name
 
 
@@ -57,97 +57,18 @@ CONDA_FORGE = "conda-forge"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Project:
-    name: str
-    platforms: tuple[str, ...]
-    repository: str = "{image}"
-    version: str = ""
-    tags: tuple[str, ...] = ("{key}",)
-    plain_http: tuple[str, ...] = ()
-    exclude_newer: datetime | None = None
-    exempt: frozenset[str] = frozenset()
-    resolver: str = "uv"
-    source: str = ""
-    documentation: str = ""
-    vendor: str = ""
-    licenses: str = ""
-    compression: str = "gzip"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CachePlace:
-    """The remote cache: where it is, "" for nowhere, and what makes its entries count."""
-
-    place: str = ""
-    trusted: bool = False
-    keys: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retention:
-    """What `gc` keeps of what is not current any more: the newest releases of each image, and what is so many days
-    old or less."""
-
-    days: int = 30
-    releases: int = 10
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Archive:
-    """A Debian-style archive. `keyring` names one that comes with stackbuild, or a file of the project."""
-
-    name: str
-    suites: tuple[str, ...]
-    components: tuple[str, ...] = ("main",)
-    keyring: str = "debian"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
-    """Who owns what: user, home and groups of a family.
-
-    `home_template` is a copy of the home, from which a first start fills an empty volume; "" for none.
-    """
-
-    name: str
-    user: str
-    uid: int
-    gid: int
-    home: str
-    groups: tuple[int, ...] = ()
-    check: tuple[str, ...] = ()
-    home_template: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Variant:
-    """A way of building the same images for other hardware.
-
-    Attributes:
-        platforms: the only ones that have it; None for all of the project's.
-        virtual: what solvers may take the hardware to have, as conda names it: `__cuda==13.0`.
-        env: variables that every image of the variant has.
-        indexes: package → name of the index that it comes from in this variant.
-    """
-
-    name: str
-    platforms: tuple[str, ...] | None = None
-    virtual: tuple[str, ...] = ()
-    env: Mapping[str, str] = field(default_factory=dict)
-    indexes: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PackageSet:
     """A named list of requests, so that a pin is written once.
 
     `asks` holds keys of kinds as an image's `asks` does ("pip", "apt": tuples of requests; "index": a name);
-    `on` the same by selector, where a request replaces the one of the same name.
+    `on` the same by selector, where a request replaces the one of the same name. `env` are variables of the images that
+    use it, and of their children.
     """
 
     name: str
     asks: Mapping[str, Json]
     on: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
     together: bool = False
     same_release: tuple[str, ...] = ()
 
@@ -238,8 +159,8 @@ class Manifest:
     variants: Mapping[str, Variant]
     sets: Mapping[str, PackageSet]
     images: Mapping[str, Image]
-    cache: CachePlace = CachePlace()
-    retention: Retention = Retention()
+    cache: CachePlace = field(default_factory=CachePlace)
+    retention: Retention = field(default_factory=Retention)
     lines: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -247,8 +168,11 @@ class Manifest:
         return self.path.parent
 
     def image(self, target: Target) -> Image:
-        """The image as the target sees it: with the `from` of its `on`, and its `env` and `labels` over the general."""
+        """The image as the target sees it: with its sets' `env` below its own, with the `from` of its `on`, and that
+        one's `env` and `labels` over the general."""
         image = self.images[target.image]
+        shared = {name: value for one in image.use for name, value in self.sets[one].env.items()}
+        image = replace(image, env={**shared, **image.env})
         for special in _special(image.on, target):
             origin = Origin.parse(str(special["from"])) if "from" in special else image.origin
             image = replace(

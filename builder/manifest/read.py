@@ -18,20 +18,9 @@ from builder.digest import Json
 from builder.errors import StackbuildError, raise_all
 from builder.manifest import validate, variants
 from builder.manifest.lines import locate
-from builder.manifest.model import (
-    PLAIN,
-    Archive,
-    CachePlace,
-    Image,
-    Layout,
-    Manifest,
-    Origin,
-    PackageSet,
-    Project,
-    Retention,
-    Variant,
-)
+from builder.manifest.model import PLAIN, Image, Manifest, Origin, PackageSet
 from builder.manifest.schema import declaration
+from builder.manifest.settings import Archive, CachePlace, Layout, Project, Retention, Variant
 from builder.manifest.shape import Finding, findings, join
 from builder.manifest.tables.image import requests
 
@@ -185,6 +174,7 @@ def _set(name: str, table: Mapping[str, Any]) -> PackageSet:
         together=fields.pop("together", False),
         same_release=fields.pop("same_release", ()),
         on=fields.pop("on", {}),
+        env=fields.pop("env", {}),
         asks=fields,
     )
 

@@ -36,8 +36,9 @@ language's, then your own files, which may replace what packages brought, and yo
 - `on` takes a variant, a platform, or both: `on.cuda`, `on."@linux/arm64"`, `on."cpu@linux/arm64"`, applied in
   this order. In a root it may have another `from`, so that a variant stands on another suite or archive.
 - A child takes its parent's same variant, else the plain one. What differs in nothing is built once.
-- Environment variables are inherited. NB_USER, NB_UID, NB_GID and HOME follow from the layout, HOME_TMP from
-  its home-template, so `env` may not set them. The `bin` folder of `python.prefix` is the first in PATH.
+- Environment variables are inherited; a set's come below the image's own. NB_USER, NB_UID, NB_GID and HOME follow
+  from the layout, HOME_TMP from its home-template, so `env` may not set them. The `bin` folder of `python.prefix` is
+  the first in PATH.
 - `same-as` takes every key of another image that is not given here, and of `env`, `labels` and `on` every
   entry. Under another layout, the sibling has the same pins and the same package layers, because packages
   never belong to a layout's user:

@@ -92,6 +92,8 @@ def check(document: Mapping[str, Any], full: Tables, keys: Mapping[str, Schema])
         yield from _needs(path, _keys(full[name], sets), family, keys)
         yield from _apt(path, _keys(full[name], sets), family)
         yield from _env(path, image)
+    for name, one in sets.items():
+        yield from _env(join("sets", name), one)
 
 
 def _cutoff(document: Mapping[str, Any]) -> Iterator[Finding]:

@@ -12,8 +12,9 @@ from builder.awaited import ready
 from builder.digest import Digest
 from builder.errors import HostileInput, Problems, StackbuildError, raise_all
 from builder.locks import Locks
-from builder.manifest.model import Manifest, Retention
+from builder.manifest.model import Manifest
 from builder.manifest.read import read
+from builder.manifest.settings import Retention
 from builder.marking import Roots, planned
 from builder.planner import plan_targets
 from builder.store import Store

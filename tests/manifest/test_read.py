@@ -113,6 +113,22 @@ def test_same_as() -> None:
     assert manifest.where(target, "pip", "notebook") == f"stacks.toml:{line_of(TEXT, '[images.jupyter]') + 3}"
 
 
+def test_sets_bring_variables_and_answers() -> None:
+    """A set is a mixin: what several roots say alike stands in one place, and an image's own word counts more."""
+    manifest = loads(
+        TEXT
+        + '[sets.locale]\napt = ["locales"]\ndebconf = ["locales locales/x select y"]\n'
+        + 'env = { LANG = "en_US.UTF-8", LC_ALL = "C.UTF-8" }\n'
+        + '[images.twice]\nfrom = "base"\nuse = ["locale"]\nenv = { LC_ALL = "de_DE.UTF-8" }\n'
+        + 'debconf = ["tzdata tzdata/Areas select Etc"]\n',
+        Path("stacks.toml"),
+    )
+    target = Target("twice", "cpu", "linux/amd64")
+    assert manifest.image(target).env == {"LANG": "en_US.UTF-8", "LC_ALL": "de_DE.UTF-8"}
+    answers = [text for _, asked in manifest.asking(target) for text in asked.get("debconf", ())]  # type: ignore[union-attr]
+    assert answers == ["locales locales/x select y", "tzdata tzdata/Areas select Etc"]
+
+
 CASES = tomli.loads((HERE / "problems.toml").read_text())
 
 

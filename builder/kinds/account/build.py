@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from builder.action import Action, Result, Workshop
 from builder.digest import Json
-from builder.manifest.model import Layout
+from builder.manifest.settings import Layout
 from builder.parts import write_parts
 from builder.site import Site
 from builder.tree import Entry, with_parents

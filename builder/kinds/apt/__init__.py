@@ -43,5 +43,5 @@ KEYS: Final[Mapping[str, Schema]] = {
         "default": False,
     },
 }
-SHARED: Final = ("apt",)
+SHARED: Final = ("apt", "debconf")
 LOCKS: Final = {"apt": ".apt.lock"}

@@ -26,7 +26,7 @@ from builder.kinds.apt import keyring, release
 from builder.kinds.apt.places import Host, places, variable
 from builder.kinds.apt.release import Listed, Release, TooNewError
 from builder.kinds.apt.universe import Index, Universe
-from builder.manifest.model import Archive
+from builder.manifest.settings import Archive
 from builder.net import Client, redact
 from builder.store import Store
 

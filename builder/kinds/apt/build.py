@@ -54,7 +54,7 @@ def plan(site: Site) -> tuple[Action, ...]:
         "account": passwd(site.layout) if site.image.archive else None,
         "architecture": site.architecture,
         "codec": site.codec,
-        "debconf": sorted(cast(Sequence[str], site.image.asks.get("debconf", ()))),
+        "debconf": _answers(site),
         "essential": sorted(_essential(lock.pins)) if site.image.archive else [],
         "fresh": bool(site.image.archive),
         "newest": NEWEST,
@@ -95,6 +95,12 @@ def expected(action: Action) -> Iterator[Layer]:
 def _sizes(pins: Sequence[Pin]) -> list[tuple[str, int]]:
     """Installed sizes in bytes, as the archive estimates them (Debian Policy 5.6.20: KiB)."""
     return [(pin.name, int(pin.field("Installed-Size", "0") or 0) * 1024) for pin in pins]
+
+
+def _answers(site: Site) -> Json:
+    """What the image and its sets answer, sorted."""
+    asking = site.manifest.asking(site.target)
+    return sorted({str(text) for _, asked in asking for text in cast(Sequence[str], asked.get("debconf", ()))})
 
 
 def _essential(pins: Sequence[Pin]) -> set[str]:

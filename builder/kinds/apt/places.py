@@ -24,7 +24,8 @@ from builder import credentials, user_config
 from builder.kinds.apt import auth
 from builder.kinds.apt.package import fields_of
 from builder.lock import Pin
-from builder.manifest.model import Archive, Manifest
+from builder.manifest.model import Manifest
+from builder.manifest.settings import Archive
 from builder.net import Client
 
 SNAPSHOT = f"https://{'.'.join(('snapshot', 'debian', 'org'))}/archive"

@@ -17,7 +17,7 @@ from builder.kinds.apt.package import Package, of_pin
 from builder.kinds.apt.solve import Problem, solve
 from builder.kinds.apt.universe import Universe
 from builder.lock import Lock, Pin
-from builder.manifest.model import Archive
+from builder.manifest.settings import Archive
 
 ALL: Final = frozenset({"*"})
 """As `AptQuestion.upgrade`: every pin may move."""

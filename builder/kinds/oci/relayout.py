@@ -29,7 +29,7 @@ from builder.kinds.oci.archive import Layer, Member
 from builder.kinds.oci.inherited_file import InheritedLock
 from builder.kinds.oci.lockfile import BaseLock
 from builder.kinds.oci.survey import nearest
-from builder.manifest.model import Layout
+from builder.manifest.settings import Layout
 from builder.parts import write_part, write_parts
 from builder.store import Store
 from builder.tree import NEWEST, Bytes, Entry, Slice, with_parents

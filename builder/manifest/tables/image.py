@@ -71,6 +71,7 @@ def package_set() -> Schema:
                 "Names of packages of any kind, `*` for any letters: their versions must agree in the first three "
                 "numbers, as those of a driver and of the libraries made for it.",
             ),
+            "env": ENV,
             "on": _on(requests(shared=True)),
         },
     )

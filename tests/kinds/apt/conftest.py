@@ -19,7 +19,7 @@ import pytest
 from builder.kinds.apt.archive import Means
 from builder.kinds.apt.places import Host
 from builder.kinds.apt.universe import Index, Universe
-from builder.manifest.model import Archive
+from builder.manifest.settings import Archive
 from builder.net import Client
 from builder.store import Store
 

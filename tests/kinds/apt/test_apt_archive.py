@@ -16,7 +16,7 @@ from builder.errors import HostileInput, StackbuildError, Unreachable
 from builder.kinds.apt import archive as reading
 from builder.kinds.apt.archive import Means, Universes
 from builder.kinds.apt.places import Host
-from builder.manifest.model import Archive
+from builder.manifest.settings import Archive
 
 Stanza = Callable[..., str]
 CUTOFF = datetime(2026, 11, 1, tzinfo=UTC)

@@ -11,7 +11,7 @@ from builder.credentials import Login
 from builder.kinds.apt import auth, places
 from builder.kinds.apt.auth import Machine
 from builder.kinds.apt.places import SNAPSHOT
-from builder.manifest.model import Archive
+from builder.manifest.settings import Archive
 
 URL = "https://example.org/debian"
 

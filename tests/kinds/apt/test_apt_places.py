@@ -7,7 +7,7 @@ from builder.digest import Digest
 from builder.kinds.apt import places
 from builder.kinds.apt.places import SNAPSHOT, Entry, Host
 from builder.lock import Pin
-from builder.manifest.model import Archive
+from builder.manifest.settings import Archive
 
 DEBIAN = Archive(name="debian", suites=("bookworm", "bookworm-security"))
 CUTOFF = datetime(2026, 11, 1, tzinfo=UTC)

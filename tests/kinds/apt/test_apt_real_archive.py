@@ -18,7 +18,7 @@ from builder.kinds.apt.archive import Means, Universes
 from builder.kinds.apt.package import fields_of
 from builder.kinds.apt.resolve import AptQuestion, resolve
 from builder.lock import Lock
-from builder.manifest.model import Archive
+from builder.manifest.settings import Archive
 from builder.net import Client
 from builder.store import Store
 

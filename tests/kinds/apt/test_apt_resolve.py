@@ -12,7 +12,7 @@ from builder.kinds.apt import check, lockfile
 from builder.kinds.apt.archive import Means, Universes
 from builder.kinds.apt.resolve import ALL, AptQuestion, resolve
 from builder.lock import Lock
-from builder.manifest.model import Archive
+from builder.manifest.settings import Archive
 
 Stanza = Callable[..., str]
 

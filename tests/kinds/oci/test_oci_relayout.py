@@ -16,7 +16,7 @@ from builder.kinds.oci.archive import Layer
 from builder.kinds.oci.inherited_file import InheritedLock
 from builder.kinds.oci.lockfile import BaseLock
 from builder.kinds.oci.relayout import Change
-from builder.manifest.model import Layout
+from builder.manifest.settings import Layout
 from builder.store import Store
 from builder.workflow import build
 from tests.fake_image import file, tagged

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import gzip
 import io
 import lzma
@@ -15,19 +16,36 @@ from urllib.parse import quote
 import zstandard
 
 
-def leaks(secrets: Iterable[str], folders: Sequence[Path], texts: Sequence[str]) -> list[str]:
-    """Where a secret was found: paths, names of files included, and beginnings of lines of the texts."""
+def leaks(
+    secrets: Iterable[str], folders: Sequence[Path], texts: Sequence[str], *, clean: Path | None = None
+) -> list[str]:
+    """Where a secret was found: paths, names of files included, and beginnings of lines of the texts.
+
+    Args:
+        clean: a folder like these that was made before there were secrets: what is in it, byte for byte, has none.
+            Only files at the same place are compared, and those that a digest names.
+    """
     marks = tuple({form for secret in secrets for form in forms(secret)})
+    digests = {path.name: path for path in clean.rglob("*") if len(path.name) == 64} if clean else {}
     found = []
     for folder in folders:
         for path in sorted(folder.rglob("*")):
             name = str(path.relative_to(folder)).encode()
-            data = path.read_bytes() if path.is_file() and not path.is_symlink() else b""
+            others = (clean / path.relative_to(folder), digests.get(path.name, path.parent)) if clean else ()
+            known = any(_same(path, other) for other in others)
+            data = path.read_bytes() if path.is_file() and not path.is_symlink() and not known else b""
             if any(mark in one for one in (name, *unpacked(data)) for mark in marks):
                 found.append(str(path))
     for text in texts:
         found += [line[:60] for line in text.splitlines() if any(mark in line.encode() for mark in marks)]
     return found
+
+
+def _same(path: Path, other: Path) -> bool:
+    """Whether both are the same file, or files of the same bytes."""
+    if not (path.is_file() and other.is_file()):
+        return False
+    return path.samefile(other) or filecmp.cmp(path, other, shallow=False)
 
 
 def forms(secret: str) -> Iterator[bytes]:

@@ -112,7 +112,7 @@ def test_the_heaviest_begin_first_with_all_that_waits_for_them(bench: Bench, mon
 def test_one_that_waits_for_its_sources_holds_up_no_other(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """More actions than threads that perform: all of their downloads had begun before the first was done."""
     many = [replace(action(f"n{number}"), sources={"x": pin(f"x{number}", 1)}) for number in range(20)]
-    gate = threading.Barrier(20, timeout=20)
+    gate = threading.Barrier(20, timeout=120)
 
     def fetch(pins: tuple[Pin, ...]) -> None:
         gate.wait()
@@ -286,5 +286,5 @@ def _in_the_pool(path: Path) -> str:
 def test_errors_come_back_from_the_pool(store: Store) -> None:
     """An error of several problems could not be unpickled, which breaks the whole pool."""
     with workshop(store, 1) as make, pytest.raises(Problems) as caught:
-        make(store.path / "log").heavy(_in_the_pool, store.path).result(30)
+        make(store.path / "log").heavy(_in_the_pool, store.path).result(120)
     assert [error.got for error in caught.value.problems] == ["x", ""]

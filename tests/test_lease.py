@@ -88,10 +88,15 @@ def test_users_wait_for_the_collector(store: Store) -> None:
 def test_collector_waits_if_it_is_told_to(store: Store) -> None:
     lease = store.leased()
     lease.__enter__()
-    timer = threading.Timer(0.2, lambda: lease.__exit__(None, None, None))
-    timer.start()
+    released = threading.Event()
+
+    def release() -> None:
+        released.set()
+        lease.__exit__(None, None, None)
+
+    threading.Timer(0.2, release).start()
     with store.alone(60):
-        assert not timer.is_alive() or timer.finished.is_set()
+        assert released.is_set()
 
 
 def test_workers_get_a_store_without_its_lease(store: Store) -> None:

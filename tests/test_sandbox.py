@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +24,11 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "workspace"
 
 
+def _word(number: int) -> str:
+    """A number of seconds to sleep that no other run of these tests sleeps for."""
+    return f"3141.{os.getpid()}{number:02}"
+
+
 def _alive(word: str) -> list[int]:
     found = []
     for entry in Path("/proc").iterdir():
@@ -36,11 +42,15 @@ def _alive(word: str) -> list[int]:
 
 def _gone(word: str) -> bool:
     """Whether no process with that argument is left, after a moment for the kernel."""
-    for _ in range(100):
-        if not _alive(word):
-            return True
+    return _becomes(lambda: not _alive(word))
+
+
+def _becomes(true: Callable[[], bool]) -> bool:
+    """Whether something is so within a minute."""
+    end = time.monotonic() + 60
+    while not (found := true()) and time.monotonic() < end:
         time.sleep(0.02)
-    return False
+    return found
 
 
 @pytest.mark.parametrize(
@@ -102,7 +112,7 @@ def test_host_environment_is_not_in_proc(host: Host, folder: Path, monkeypatch: 
     command = Command(argv=("/bin/sh", "-c", "cat /proc/*/environ; id -u"), binds=host.binds)
     run(Root(workspace=folder, lowers=(host.lower,)), command, log=log)
     assert "hunter2" not in log.read_text(errors="replace")
-    with started(Root(workspace=_fresh(folder), lowers=(host.lower,)), _sleep(host, "3141.1")) as running:
+    with started(Root(workspace=_fresh(folder), lowers=(host.lower,)), _sleep(host, _word(1))) as running:
         assert b"hunter2" not in Path(f"/proc/{running.pid}/environ").read_bytes()
 
 
@@ -235,24 +245,26 @@ def test_mount_point_through_a_link_of_the_image(name: str, host: Host, folder: 
 
 
 def test_orphans_end_with_the_command(host: Host, folder: Path) -> None:
-    assert host.shell("setsid sleep 3141.21 & sleep 3141.21 & exit 0", folder)[0] == 0
-    assert _gone("3141.21")
+    word = _word(21)
+    assert host.shell(f"setsid sleep {word} & sleep {word} & exit 0", folder)[0] == 0
+    assert _gone(word)
 
 
 def test_what_runs_is_killed_at_the_end_of_the_block(host: Host, folder: Path) -> None:
     """Only the parent of process 1 was killed: the command went on, without anybody to wait for it."""
     folder.mkdir()
-    with started(Root(workspace=folder, lowers=(host.lower,)), _sleep(host, "3141.22")) as running:
-        assert _alive("3141.22")
+    word = _word(22)
+    with started(Root(workspace=folder, lowers=(host.lower,)), _sleep(host, word)) as running:
+        assert _becomes(lambda: bool(_alive(word)))
         assert Path(f"/proc/{running.pid}").exists()
-    assert not _alive("3141.22")
+    assert not _alive(word)
 
 
 @pytest.mark.parametrize("init", [False, True])
 def test_kill_9_of_stackbuild_ends_its_sandbox(init: bool, host: Host, folder: Path) -> None:
     """Package scripts of a killed build went on in the background, in a folder that the next build sweeps away."""
     folder.mkdir()
-    word = f"3141.3{int(init)}"
+    word = _word(30 + init)
     program = (
         "import sys; from pathlib import Path; from builder.sandbox import *\n"
         f"command = Command(argv=('/bin/sleep', {word!r}), binds={host.binds!r}, as_init={init}, uid={1000 * init})\n"
@@ -260,10 +272,7 @@ def test_kill_9_of_stackbuild_ends_its_sandbox(init: bool, host: Host, folder: P
     )
     environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
     with subprocess.Popen([sys.executable, "-c", program], env=environ) as process:
-        for _ in range(500):
-            if _alive(word) or process.poll() is not None:
-                break
-            time.sleep(0.02)
+        _becomes(lambda: bool(_alive(word)) or process.poll() is not None)
         assert _alive(word)
         process.send_signal(signal.SIGKILL)
     assert _gone(word)

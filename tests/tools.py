@@ -51,12 +51,14 @@ class Host:
     lower: Path
     binds: tuple[tuple[str, str, bool], ...] = (("/usr", "usr", True),)
 
-    def shell(self, script: str, folder: Path, *, upper: Path | None = None) -> tuple[int, str]:
-        """Run a script in the sandbox: exit code and output. `folder` is empty."""
+    def shell(
+        self, script: str, folder: Path, *, upper: Path | None = None, lowers: tuple[Path, ...] = ()
+    ) -> tuple[int, str]:
+        """Run a script in the sandbox, over more layers, the lowest first: exit code and output. `folder` is empty."""
         folder.mkdir(exist_ok=True)
         log = folder.parent / f"{folder.name}.log"
         command = Command(argv=("/bin/sh", "-c", script), binds=self.binds)
-        code = run(Root(workspace=folder, lowers=(self.lower,), upper=upper), command, log=log)
+        code = run(Root(workspace=folder, lowers=(*reversed(lowers), self.lower), upper=upper), command, log=log)
         return code, log.read_text(errors="replace")
 
 

@@ -1,17 +1,18 @@
-"""Built images for the whole session. What is downloaded is kept between sessions, and checked when it is read."""
+"""Built images, made once a run. What is downloaded is kept between runs, and checked when it is read."""
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from builder.platforms import NATIVE
+from tests.conftest import Once
 from tests.e2e import services
 from tests.e2e.project import ROOT, Site, share_sources
 from tests.e2e.services import Registry
@@ -47,19 +48,25 @@ entrypoint = ["/usr/bin/true"]
 
 def need_network(said: str) -> None:
     """Tell a network that is not there from a failure of ours."""
-    words = ("unreachable", "none answers", "cannot reach", "no source has", "Temporary failure", "timed out")
+    words = (
+        "unreachable",
+        "none answers",
+        "cannot reach",
+        "cannot GET",
+        "no source has",
+        "Temporary failure",
+        "timed out",
+    )
     if any(word in said for word in words):
         absent(f"archive or index cannot be reached: {said[-500:]}")
 
 
 @pytest.fixture(scope="session")
-def downloads() -> Iterator[Path]:
-    """A folder like a store with nothing but sources in it."""
+def downloads() -> Path:
+    """A folder like a store with nothing but sources in it, which all runs on this machine share."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stackbuild-tests" / "e2e"
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield cache
+    (cache / "sources/sha256").mkdir(parents=True, exist_ok=True)
+    return cache
 
 
 def build(site: Site, downloads: Path, *targets: str) -> None:
@@ -75,56 +82,84 @@ def build(site: Site, downloads: Path, *targets: str) -> None:
 
 
 def keep(site: Site, downloads: Path, names: set[str]) -> None:
-    """Keep fetched files for later sessions."""
-    into = downloads / "sources/sha256"
+    """Keep fetched files for later runs."""
+    put(downloads / "sources/sha256", (site.store_path / "sources/sha256" / name for name in names))
+
+
+def put(into: Path, files: Iterable[Path]) -> None:
+    """Copy files that are not there yet under their names, each whole or not at all, whoever else does so meanwhile."""
     into.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        if not (into / name).exists():
-            shutil.copyfile(site.store_path / "sources/sha256" / name, into / f"{name}.new")
-            (into / f"{name}.new").rename(into / name)
+    for path in files:
+        if not (into / path.name).exists():
+            with tempfile.TemporaryDirectory(dir=into.parent, prefix=".") as folder:
+                shutil.copyfile(path, Path(folder, path.name)).rename(into / path.name)
 
 
 @pytest.fixture(scope="session")
-def catalogue(tmp_path_factory: pytest.TempPathFactory, downloads: Path) -> Site:
+def catalogue(once: Once, tmp_path_factory: pytest.TempPathFactory, downloads: Path) -> Site:
     """The project's own base and jupyter, built from its committed locks."""
     need_root()
-    folder = tmp_path_factory.mktemp("catalogue")
-    site = Site(ROOT, folder / "store").copy(folder / "project", store=folder / "store")
-    build(site, downloads, "base", "jupyter")
-    return site
+
+    def make(folder: Path) -> None:
+        site = Site(ROOT, folder / "store").copy(folder / "project")
+        build(site, downloads, "base", "jupyter")
+        unpacked(site, "jupyter")
+
+    return built(once("catalogue", make)).clone(tmp_path_factory.mktemp("catalogue"), unpacked=True)
 
 
-def small_site(folder: Path, downloads: Path, manifest: str, program: str) -> Site:
-    """A project of a few packages, locked; its `tool` runs a line of Python."""
-    need_root()
-    site = Site(folder / "project", folder / "store")
-    site.folder.mkdir()
-    (site.folder / "stacks.toml").write_text(manifest)
-    tool = site.folder / "overlays/tool/usr/local/bin/tool"
-    tool.parent.mkdir(parents=True)
-    tool.write_text(f"#!/bin/sh\nexec /opt/venv/bin/python -c '{program}'\n")
-    tool.chmod(0o755)
+def unpacked(site: Site, image: str) -> None:
+    """See to it that whoever has a clone of the store starts the image without unpacking its layers."""
+    code, said = site.inside(image, "true")
+    assert code == 0, said
+
+
+def built(folder: Path) -> Site:
+    """The project of a folder that is made once a run. Each worker has a clone of it, which its tests may change."""
+    return Site(folder / "project", folder / "store")
+
+
+def tool(site: Site, program: str) -> None:
+    """What the small project's `tool` runs: a line of Python."""
+    path = site.folder / "overlays/tool/usr/local/bin/tool"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\nexec /opt/venv/bin/python -c '{program}'\n")
+    path.chmod(0o755)
+
+
+def lock(site: Site, downloads: Path) -> None:
+    """Lock with what was downloaded before, and keep what was not."""
     share_sources(downloads, site.store_path)
     said = site.try_("lock")
     if said.code:
         need_network(said.err)
         pytest.fail(said.err)
     keep(site, downloads, {path.name for path in (site.store_path / "sources/sha256").iterdir()})
+
+
+@pytest.fixture(scope="session")
+def small(once: Once, tmp_path_factory: pytest.TempPathFactory, downloads: Path) -> Site:
+    """A project of a few packages, locked and built."""
+    need_root()
+
+    def make(folder: Path) -> None:
+        site = built(folder)
+        site.folder.mkdir()
+        (site.folder / "stacks.toml").write_text(SMALL)
+        tool(site, "import packaging; print(packaging.__version__)")
+        lock(site, downloads)
+        build(site, downloads, "base", "tool")
+        unpacked(site, "tool")
+
+    return built(once("small", make)).clone(tmp_path_factory.mktemp("small"), unpacked=True)
+
+
+def on_small(small: Site, folder: Path, manifest: str) -> Site:
+    """Another project, whose image `base` is the small one's: locked and built already."""
+    site = small.clone(folder, unpacked=True)
+    (site.folder / "stacks.toml").write_text(manifest)
+    shutil.rmtree(site.folder / "locks/tool")
     return site
-
-
-@pytest.fixture(scope="session")
-def small_locked(tmp_path_factory: pytest.TempPathFactory, downloads: Path) -> Site:
-    """A project of a few packages, locked but not built."""
-    program = "import packaging; print(packaging.__version__)"
-    return small_site(tmp_path_factory.mktemp("small"), downloads, SMALL, program)
-
-
-@pytest.fixture(scope="session")
-def small(small_locked: Site, downloads: Path) -> Site:
-    """That project, built."""
-    build(small_locked, downloads, "base", "tool")
-    return small_locked
 
 
 def git(folder: Path, *arguments: str) -> str:

@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from builder.built import ROOT as AS_ROOT
+from builder.built import Image
 from builder.locks import Locks
 from builder.manifest.model import Target
 from builder.manifest.read import read
 from builder.platforms import NATIVE
-from builder.runtime import Image, Start, User, container
+from builder.runtimes import Start
+from builder.runtimes.native import container
 from builder.site import Planned
 from builder.store import Store
 from builder.workflow import build
@@ -97,7 +100,7 @@ class Site:
     ) -> tuple[int, str]:
         """Run a shell script as root in a container of a built image, its changes thrown away: code and output."""
         start = Start(
-            user=User(uid=0, gid=0),
+            user=AS_ROOT,
             argv=("/bin/sh", "-c", script),
             env={"HOME": "/root", "DEBIAN_FRONTEND": "noninteractive"},
             volumes=volumes,
@@ -105,26 +108,34 @@ class Site:
         )
         with container(Image(self.store, self.result(image)), start) as running:
             code = running.wait()
-            return code, running.log.read_text(errors="replace")
+            return code, running.output()
 
     def copy(self, folder: Path, *, store: Path | None = None) -> Site:
         """The same project elsewhere, with the same store or another one."""
         folder.mkdir(parents=True)
-        for name in ("stacks.toml", "locks", "overlays"):
+        for name in ("stacks.toml", "locks", "overlays", "scripts"):
             if (self.folder / name).is_dir():
                 shutil.copytree(self.folder / name, folder / name, symlinks=True)
             elif (self.folder / name).exists():
                 shutil.copy(self.folder / name, folder / name)
         return Site(folder, store or self.store_path)
 
-    def clone(self, folder: Path) -> Site:
-        """The same project with a store of its own that holds all that this one holds, by hard links."""
+    def clone(self, folder: Path, *, unpacked: bool = False) -> Site:
+        """The same project with a store of its own that holds all that this one holds, by hard links.
+
+        Args:
+            unpacked: unpacked layers too: ten thousand links, which is less than unpacking, for who starts an image.
+        """
         into = folder / "store"
         into.mkdir(parents=True)
-        kept = [path for path in self.store_path.iterdir() if path.name not in {"logs", "roots", "tmp"}]
+        empty = {"logs", "tmp"} if unpacked else {"logs", "roots", "tmp"}
+        kept = [path for path in self.store_path.iterdir() if path.name not in empty]
         subprocess.run(["cp", "-al", *kept, into], check=True)
-        for name in ("logs", "roots", "tmp"):
+        for name in empty:
             (into / name).mkdir()
+        os.replace(
+            shutil.copyfile(into / "version", into / "tmp/version"), into / "version"
+        )  # Its lock is the store's.
         return self.copy(folder / "project", store=into)
 
     def digests(self, *images: str) -> dict[str, str]:
@@ -151,7 +162,7 @@ def share_sources(source: Path, target: Path) -> None:
     if not (source / "sources/sha256").is_dir():
         return
     for path in (source / "sources/sha256").iterdir():
-        if not (into / path.name).exists():
+        if path.suffix != ".new" and not (into / path.name).exists():  # Which a run that was killed has left.
             try:
                 os.link(path, into / path.name)
             except OSError:

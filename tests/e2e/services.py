@@ -42,7 +42,7 @@ def registry(folder: Path, *, more: str = "") -> Iterator[Registry]:
         command = ["docker-registry", "serve", str(folder / "registry.yml")]
         process = subprocess.Popen(command, stdout=output, stderr=output)
     try:
-        said = _until(log, "listening on", process)
+        said = until(log, "listening on", process)
         yield Registry(said.split("listening on ")[1].split('"')[0].split()[0], log)
     finally:
         process.kill()
@@ -50,23 +50,42 @@ def registry(folder: Path, *, more: str = "") -> Iterator[Registry]:
 
 
 @contextmanager
-def daemon(folder: Path) -> Iterator[str]:
-    """A Docker daemon with everything of its own and no network: what to set DOCKER_HOST to."""
+def bridge(name: str, address: str) -> Iterator[str]:
+    """A bridge of this machine's network for containers, of this name (15 letters at most) and address/bits."""
+    need("ip")
+    need_root()
+    for command in (["add", "name", name, "type", "bridge"], ["set", name, "up"]):
+        subprocess.run(["ip", "link", *command], check=True)
+    try:
+        subprocess.run(["ip", "address", "add", address, "dev", name], check=True)
+        yield name
+    finally:
+        subprocess.run(["ip", "link", "delete", name], check=True)
+
+
+@contextmanager
+def daemon(folder: Path, *, bridge: str = "none") -> Iterator[str]:
+    """A Docker daemon with everything of its own: what to set DOCKER_HOST to.
+
+    Args:
+        bridge: the network of its containers, which reach each other and this machine there, and nothing else: neither
+            forwarding nor NAT is set up, for which a machine's firewall would have to be changed. None by default.
+    """
     need("dockerd", "docker")
     need_root()
     folder.mkdir(parents=True, exist_ok=True)
     socket = f"unix://{folder}/docker.sock"
     log = folder / "log"
     places = [f"--data-root={folder}/data", f"--exec-root={folder}/exec", f"--pidfile={folder}/pid"]
-    network = ["--bridge=none", "--iptables=false", "--ip6tables=false"]
+    network = [f"--bridge={bridge}", "--iptables=false", "--ip6tables=false", "--ip-masq=false"]
     with log.open("wb") as output:
         process = subprocess.Popen(["dockerd", f"--host={socket}", *places, *network], stdout=output, stderr=output)
     try:
-        _until(log, "API listen on", process)
+        until(log, "API listen on", process)
         yield socket
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)
         for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
             if (place := line.split()[1]).startswith(str(folder)):
                 subprocess.run(["umount", "--lazy", place], check=False)
@@ -81,8 +100,9 @@ def docker(host: str, *arguments: str) -> str:
     return done.stdout
 
 
-def _until(log: Path, words: str, process: subprocess.Popen[bytes]) -> str:
-    for _ in range(1500):
+def until(log: Path, words: str, process: subprocess.Popen[bytes], *, seconds: int = 120) -> str:
+    """What a process has said so far, as soon as these words are in it."""
+    for _ in range(50 * seconds):
         if words in (said := log.read_text(errors="replace")):
             return said
         assert process.poll() is None, said

@@ -51,9 +51,10 @@ def theirs(catalogue: Site, tmp_path_factory: pytest.TempPathFactory) -> Peer:
     assert lock is not None
     for pin in lock.pins:
         shutil.copyfile(catalogue.store.source(pin.digest), packages / os.path.basename(pin.filename))
-    image = project.manifest.images["base"]
+    target = Target("base", "cpu", NATIVE)
     account = cast(dict[str, str], passwd(project.manifest.layouts["kubeflow"]))
-    answers = "\n".join(str(one) for one in image.asks.get("debconf", ()))  # type: ignore[union-attr]
+    asking = [asked for _, asked in project.manifest.asking(target)]
+    answers = "\n".join(str(one) for asked in asking for one in asked.get("debconf", ()))  # type: ignore[union-attr]
     command = [
         "mmdebstrap",
         "--quiet",
@@ -61,7 +62,7 @@ def theirs(catalogue: Site, tmp_path_factory: pytest.TempPathFactory) -> Peer:
         "--variant=essential",
         "--format=tar",
         f"--hook-dir={HOOKS}",
-        "--include=" + ",".join(str(one) for one in image.asks["apt"]),  # type: ignore[union-attr]
+        "--include=" + ",".join(project.manifest.ask(target, "apt")),
         f'--essential-hook=echo {shlex.quote(answers)} | chroot "$1" debconf-set-selections',
         f'--essential-hook=echo {shlex.quote(account["passwd"])} >> "$1/etc/passwd"',
         f'--essential-hook=sed -i "s/^users:.*:/&{account["user"]}/" "$1/etc/group"',

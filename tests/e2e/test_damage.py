@@ -93,8 +93,7 @@ def test_a_flipped_bit_in_a_download(small: Site, tmp_path: Path, kind: str) -> 
 
 def test_a_flipped_bit_in_a_layer(small: Site, tmp_path: Path) -> None:
     """A layer that is read for output is checked; gone, it is built again."""
-    site = _another(small, tmp_path)
-    site.run("build")
+    site = small.clone(tmp_path)
     layer = site.layers("base", "apt")[0]
     path = site.store.blob(Digest(layer["digest"]))
     _flip(path)

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from builder.built import Image as Built
 from builder.digest import Digest
 from builder.manifest.model import Target
 from builder.platforms import NATIVE
-from builder.runtime import Image as Built
 from builder.workflow import build, save, verify
 from builder.workflow.project import Project
 from tests.e2e import services

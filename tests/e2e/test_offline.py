@@ -15,7 +15,7 @@ import pytest
 from builder.digest import Digest
 from builder.program import known_wheels
 from builder.workflow import bundle
-from tests.e2e.conftest import keep, need_network
+from tests.e2e.conftest import keep, need_network, put
 from tests.e2e.project import Said, Site, share_sources, tags
 from tests.tools import absent, need
 
@@ -58,7 +58,7 @@ def file(small: Site, downloads: Path, tmp_path_factory: pytest.TempPathFactory)
     need("unshare")
     share_sources(downloads, small.store_path)
     if (downloads / "wheels").is_dir():
-        shutil.copytree(downloads / "wheels", small.store_path / "wheels", dirs_exist_ok=True)
+        put(small.store_path / "wheels", (downloads / "wheels").iterdir())
     path = tmp_path_factory.mktemp("bundle") / "tool.tar"
     said = small.try_("bundle", "tool", "--output", str(path))
     if said.code:
@@ -67,7 +67,7 @@ def file(small: Site, downloads: Path, tmp_path_factory: pytest.TempPathFactory)
     wheels = known_wheels(small.store)
     assert wheels is not None
     keep(small, downloads, {one.digest.hex for one in wheels})
-    shutil.copytree(small.store_path / "wheels", downloads / "wheels", dirs_exist_ok=True)
+    put(downloads / "wheels", (small.store_path / "wheels").iterdir())
     assert said.out == f"{Digest.of_file(path).hex}  {path}\n"
     return path
 

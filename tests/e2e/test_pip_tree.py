@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from builder.built import Image
 from builder.lock import Pin
 from builder.manifest.model import Target
 from builder.platforms import NATIVE
-from builder.runtime import Image
 from builder.sandbox import Command, Root
 from builder.sandbox import run as run_in
 from tests.e2e.conftest import need_network

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from builder.platforms import NATIVE, runs
-from tests.e2e.conftest import SMALL, build, small_site
+from tests.e2e.conftest import SMALL, build, lock, tool
 from tests.e2e.project import Site
 from tests.e2e.services import Registry, docker
-from tests.tools import absent, need, need_root
+from tests.tools import absent, need
 
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
 OTHER = "linux/arm64" if NATIVE == "linux/amd64" else "linux/amd64"
@@ -20,9 +20,8 @@ REF = "1.0"
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory, downloads: Path) -> Site:
+def both(small: Site, tmp_path_factory: pytest.TempPathFactory, downloads: Path) -> Site:
     """The small family, built for this machine's platform and for the other one."""
-    need_root()
     need("update-binfmts", "qemu-aarch64-static")
     if not (BINFMT / "register").exists():
         subprocess.run(["mount", "-t", "binfmt_misc", "none", str(BINFMT)], check=False)
@@ -30,9 +29,10 @@ def both(tmp_path_factory: pytest.TempPathFactory, downloads: Path) -> Site:
     if not runs(OTHER):
         absent(f"this kernel registers no interpreter for {OTHER}")
     manifest = SMALL.replace(f'platforms = ["{NATIVE}"]', f'platforms = ["{NATIVE}", "{OTHER}"]')
-    site = small_site(
-        tmp_path_factory.mktemp("both"), downloads, manifest, "import platform; print(platform.machine())"
-    )
+    site = small.clone(tmp_path_factory.mktemp("both"), unpacked=True)
+    (site.folder / "stacks.toml").write_text(manifest)
+    tool(site, "import platform; print(platform.machine())")
+    lock(site, downloads)
     build(site, downloads, f"tool@{NATIVE}", f"tool@{OTHER}")
     return site
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,12 +15,12 @@ from builder.kinds.apt.places import places, read_host
 from builder.net import Client
 from builder.platforms import NATIVE
 from tests.e2e import test_conda
-from tests.e2e.conftest import need_network
-from tests.e2e.project import Site, share_sources
+from tests.e2e.conftest import need_network, on_small
+from tests.e2e.project import Said, Site
 from tests.fake_registry import FakeRegistry
 from tests.leaks import leaks
 from tests.loopback import Service, basic, serve
-from tests.tools import absent, need_root
+from tests.tools import absent
 
 ARCHIVE, INDEX = "deb:Arch1ve-s3cret", "bob:1ndex-s3cret"
 SECRETS = ("Arch1ve-s3cret", "1ndex-s3cret")
@@ -53,6 +53,12 @@ def mirror(site: Site, service: Service) -> None:
                 service.publish(pin.name, pin.filename, data)
 
 
+def left(secrets: Iterable[str], site: Site, said: Iterable[Said], small: Site) -> list[str]:
+    """Where they are in what commands said and left behind; what the small project has too is older than they are."""
+    texts = [one.out + one.err for one in said]
+    return leaks(secrets, (site.folder, site.store_path), texts, clean=small.store_path)
+
+
 @pytest.fixture
 def served(small: Site, tmp_path: Path) -> Iterator[tuple[Service, Service]]:
     with ExitStack() as stack:
@@ -80,26 +86,17 @@ def test_nothing_is_left_of_a_credential(small: Site, served: tuple[Service, Ser
     assert {sent for _, sent in archive.seen} == {basic(ARCHIVE)}
     assert {sent for _, sent in index.seen} == {basic(INDEX), ""}
     assert site.digests("base", "tool") == small.digests("base", "tool")  # Where bytes come from changes none of them.
-    assert leaks(SECRETS, (site.folder, site.store_path), [one.out + one.err for one in said]) == []
+    assert left(SECRETS, site, said, small) == []
 
 
-def test_nothing_is_left_of_a_channels_credential(tmp_path: Path, downloads: Path) -> None:
-    need_root()
+def test_nothing_is_left_of_a_channels_credential(small: Site, tmp_path: Path) -> None:
     login = "carol:Ch4nnel-s3cret"
-    site = Site(tmp_path / "project", tmp_path / "store")
-    site.folder.mkdir()
-    (site.folder / "stacks.toml").write_text(
-        test_conda.MANIFEST.replace("./channel", "https://packages.example.com/main")
-    )
+    manifest = test_conda.MANIFEST.replace("./channel", "https://packages.example.com/main")
+    site = on_small(small, tmp_path, manifest)
     test_conda.channel(tmp_path / "served/channel")
-    share_sources(downloads, site.store_path)
     with serve(tmp_path / "served", login=login) as service:
         environ = {"STACKBUILD_CHANNEL_MAIN": service.with_login() + "/channel"}
-        locked = site.try_("lock", env=environ)
-        if locked.code:
-            need_network(locked.err)
-            pytest.fail(locked.err)
-        said = [locked, site.run("build", "lab", "--no-start", env=environ)]
+        said = [site.run("lock", env=environ), site.run("build", "lab", "--no-start", env=environ)]
         assert {sent for _, sent in service.seen} <= {basic(login), ""}
         assert basic(login) in {sent for _, sent in service.seen}
         refused = {"STACKBUILD_CHANNEL_MAIN": service.with_login("carol:Wr0ng-s3cret") + "/channel"}
@@ -107,7 +104,7 @@ def test_nothing_is_left_of_a_channels_credential(tmp_path: Path, downloads: Pat
     assert said[-1].code == 1
     assert said[-1].err
     secrets = ("Ch4nnel-s3cret", "Wr0ng-s3cret")
-    assert leaks(secrets, (site.folder, site.store_path), [one.out + one.err for one in said]) == []
+    assert left(secrets, site, said, small) == []
 
 
 @pytest.mark.parametrize("bearer", [False, True], ids=["basic", "token"])
@@ -148,4 +145,4 @@ overlays = ["tool"]
         registry.close()
     assert said[-1].code == 1
     secrets = ("R3gistry-s3cret", *registry.tokens)
-    assert leaks(secrets, (site.folder, site.store_path), [one.out + one.err for one in said]) == []
+    assert left(secrets, site, said, small) == []

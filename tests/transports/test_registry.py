@@ -342,7 +342,7 @@ def docker_registry(tmp_path: Path) -> Iterator[str]:
         command = ["docker-registry", "serve", str(tmp_path / "registry.yml")]
         process = subprocess.Popen(command, stdout=output, stderr=output)
     try:
-        for _ in range(400):
+        for _ in range(6000):
             if "listening on" in (said := log.read_text()):
                 break
             assert process.poll() is None, said

@@ -106,9 +106,9 @@ def test_three_images_of_two_platforms_are_quick(locked: Locked, stanza) -> None
     base = locked(*stanzas)
     subject = Subject(path=PATH, lock=base)
     empty = Subject(path=PATH, lock=Lock(request=(), pins=()))
-    start = time.perf_counter()
+    start = time.process_time()
     for _ in range(2):
         assert check.problems(subject, (), ()) == []
         assert check.problems(empty, (("base", base),), ()) == []
         assert check.problems(empty, (("base", base),), ()) == []
-    assert time.perf_counter() - start < 0.15
+    assert time.process_time() - start < 0.15

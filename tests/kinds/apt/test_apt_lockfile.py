@@ -196,9 +196,9 @@ def test_reading_is_quick_and_imports_little() -> None:
 
 
 def _seconds(text: str) -> float:
-    start = time.perf_counter()
+    start = time.process_time()
     lockfile.loads(text, "x")
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def test_recommends_are_told_where_they_were_asked_for() -> None:

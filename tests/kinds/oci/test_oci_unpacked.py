@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import zstandard
 
-from builder import runtime, unpacked
+from builder import built, unpacked
+from builder.built import User
 from builder.errors import HostileInput, StackbuildError
-from builder.runtime import User
 from builder.store import Store
 from tests.fake_image import Member, digest, file, folder, link, member, tar
 from tests.tools import Host
@@ -95,9 +95,9 @@ PASSWD = "root:x:0:0::/root:/bin/sh\nsomebody:x:7:8::/home/somebody:/bin/sh\nbro
 GROUP = "root:x:0:\neight:x:8:\nmore:x:9:root,somebody\nodd:x:y:somebody\n"
 
 
-def image(store: Store, *layers: Sequence[Member], **config: Any) -> runtime.Image:
+def image(store: Store, *layers: Sequence[Member], **config: Any) -> built.Image:
     rows = [layer(store, members) for members in layers]
-    return runtime.Image(store, {"layers": rows, "config": store.put_blob(json.dumps({"config": config}).encode())})
+    return built.Image(store, {"layers": rows, "config": store.put_blob(json.dumps({"config": config}).encode())})
 
 
 @pytest.mark.parametrize(

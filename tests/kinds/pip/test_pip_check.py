@@ -150,10 +150,10 @@ def test_six_locks_are_checked_in_no_time() -> None:
             for m in range(150)
         ]
         locks.append(lock((f"p{n}-0",), *pins))
-    start = time.perf_counter()
+    start = time.process_time()
     for one in locks:
         assert problems(one, [], one.request, PATH) == []
-    assert time.perf_counter() - start < 0.2
+    assert time.process_time() - start < 0.2
 
 
 def test_a_line_that_is_no_requirement_is_a_problem() -> None:

@@ -37,7 +37,7 @@ def test_a_parent_and_its_child(platform: str, real_index: str, shared: Store, t
     )
     start = time.monotonic()
     parent, none = resolve(parent_asks, client, shared)
-    assert time.monotonic() - start < 60
+    assert time.monotonic() - start < 240
     assert none is None
     assert {"jupyterlab", "notebook", "pip", "tornado"} <= {pin.name for pin in parent.pins}
     assert len(parent.pins) > 80

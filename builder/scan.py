@@ -46,7 +46,7 @@ def scan(root: str, owners: Mapping[str, str], skipped: frozenset[str] = frozens
             mode, uid, gid = stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid
             if stat.S_ISDIR(info.st_mode):
                 yield Entry(path, "dir", mode, uid, gid, owner=owner)
-                if _opaque(one.path):
+                if is_opaque(one.path):
                     yield Entry(f"{path}/.wh..opq", "whiteout")  # tar_name makes it `.wh..wh..opq`
                 stack.append(path)
             elif stat.S_ISLNK(info.st_mode):
@@ -70,7 +70,8 @@ def scan(root: str, owners: Mapping[str, str], skipped: frozenset[str] = frozens
             yield replace(entry, kind="hardlink", content=None, target=first.path, xattrs=())
 
 
-def _opaque(path: str) -> bool:
+def is_opaque(path: str) -> bool:
+    """Whether a folder of an overlay's layer hides what the layers below have there."""
     for name in _OPAQUE:
         try:
             if os.getxattr(path, name, follow_symlinks=False) == b"y":

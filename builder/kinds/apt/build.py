@@ -20,6 +20,7 @@ from builder.digest import Digest, Json, canonical
 from builder.errors import StackbuildError
 from builder.kinds.account.build import passwd
 from builder.kinds.apt import normalise
+from builder.kinds.apt.hidden import spelled_out
 from builder.kinds.apt.relation import names
 from builder.lock import Pin
 from builder.parts import write_parts
@@ -29,6 +30,8 @@ from builder.site import Site
 from builder.tree import NEWEST, Entry, partition
 
 VERSION = 5
+_OF_CHILDREN = 6
+"""Before it, what dpkg itself had unpacked in a child's folders could hide files of the same image."""
 _MOUNTED = frozenset({"dev", "proc", "run", "sys", "tmp"})
 _INFO = "var/lib/dpkg/info"
 PACKAGES = "versions"
@@ -67,7 +70,7 @@ def plan(site: Site) -> tuple[Action, ...]:
     return (
         Action(
             kind="apt",
-            version=VERSION,
+            version=VERSION if site.image.archive else _OF_CHILDREN,
             name=f"apt of {site.target}",
             options=options,
             platform=site.target.platform,
@@ -167,7 +170,7 @@ def _order(action: Action, options: Mapping[str, Any], jobs: int) -> Json:
 def _parts(parts: Sequence[Any], upper: Path, lowers: Sequence[Path]) -> list[tuple[str, list[Entry]]]:
     """Entries by layer: packages as planned, then a last layer with what no package of ours owns."""
     layer_of = {member: name for name, members in parts for member in members}
-    entries = list(scan(str(upper), _owners(upper, set(layer_of)), _MOUNTED))
+    entries = list(spelled_out(scan(str(upper), _owners(upper, set(layer_of)), _MOUNTED), lowers))
     folders = {entry.path: entry for entry in entries if entry.kind == "dir"}
     by_layer: dict[str, dict[str, Entry]] = {name: {} for name in [*(name for name, _ in parts), "rest"]}
     home: dict[str, str] = {}

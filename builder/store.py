@@ -281,8 +281,9 @@ class Store:
         for entry in sorted(self.scratch.iterdir()):
             with suppress(OSError), entry.open("rb") as handle:  # A folder cannot be opened.
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                entry.unlink()
-                swept += 1
+                if os.fstat(handle.fileno()).st_nlink:  # Else the name is another file's by now, which is in use.
+                    entry.unlink()
+                    swept += 1
         return swept
 
     @contextmanager

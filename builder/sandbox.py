@@ -109,7 +109,43 @@ def started(
     Raises:
         StackbuildError: the sandbox could not be made.
     """
-    spec = json.dumps(_spec(root, command)).encode()
+    with _begun(_spec(root, command), stdin, stdout, stderr) as running:
+        yield running
+
+
+def run_beside(pid: int, command: Command) -> tuple[int, bytes]:
+    """Run a command to its end in all namespaces of a process that `started` began, and in its root.
+
+    Args:
+        command: its host name, network, ids and mounts are that process's, whatever it says.
+
+    Returns:
+        Exit code, and what it wrote to both standard streams.
+
+    Raises:
+        StackbuildError: that process has ended, or we may not join it.
+    """
+    spec = {**_inside(command), "join": pid, "cwd": command.cwd, "parent": os.getpid()}
+    with _begun(spec, subprocess.DEVNULL, subprocess.PIPE, subprocess.STDOUT) as running:
+        said, _ = running.process.communicate()
+        return running.process.returncode, said
+
+
+def signalled(running: Running, number: int) -> None:
+    """Send a signal to a command's process 1, unless it has ended."""
+    if running.process.poll() is None:
+        with suppress(ProcessLookupError):
+            os.kill(running.pid, number)
+
+
+@contextmanager
+def _begun(
+    wanted: Mapping[str, Any],
+    stdin: int | IO[bytes] | None,
+    stdout: int | IO[bytes] | None,
+    stderr: int | IO[bytes] | None,
+) -> Iterator[Running]:
+    spec = json.dumps(wanted).encode()
     spec_r, spec_w = os.pipe()
     status_r, status_w = os.pipe()
     process = subprocess.Popen(
@@ -182,30 +218,39 @@ def _spec(root: Root, command: Command) -> dict[str, Any]:
         env |= {"LD_PRELOAD": "/run/stackbuild/clock.so", "FAKETIME": shift}
         env |= {"FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1"}  # Files keep the times that they have.
     return {
-        "argv": list(command.argv),
-        "as_init": command.as_init,
+        **_inside(command),
         "binds": binds,
         "cwd": command.cwd if command.enter else str(root.plain or mountpoint),
-        "enter": command.enter,
         "env": env,
-        "gid": command.gid,
-        "groups": list(command.groups),
         "hostname": command.hostname,
         "ids": command.ids,
+        "join": 0,
         "lowers": [str(number) for number in range(len(lowers))],
         "lowers_folder": str(links.absolute()),
         "network": command.network,
-        "program": command.program,
-        "no_new_privs": command.no_new_privs,
         "parent": os.getpid(),
         "root": str((root.plain or mountpoint).absolute()),
         "tmpfs": list(command.tmpfs) if command.enter else [],
-        "uid": command.uid,
-        "umask": command.umask,
         "upper": "upper" if upper else "",
         "user_namespace": True,
         "volatile": True,
         "work": "work",
+    }
+
+
+def _inside(command: Command) -> dict[str, Any]:
+    """What a command is once namespaces and mounts are there."""
+    return {
+        "argv": list(command.argv),
+        "as_init": command.as_init,
+        "enter": command.enter,
+        "env": dict(command.env),
+        "gid": command.gid,
+        "groups": list(command.groups),
+        "no_new_privs": command.no_new_privs,
+        "program": command.program,
+        "uid": command.uid,
+        "umask": command.umask,
     }
 
 

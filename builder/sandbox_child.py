@@ -65,9 +65,14 @@ def main() -> None:
         sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
         _program = importlib.import_module(spec["program"]).main
     try:
-        enter_namespaces(spec)
+        if spec["join"]:
+            join_namespaces(spec)
+        else:
+            enter_namespaces(spec)
         init = os.fork()
         if init == 0:
+            if spec["join"]:
+                beside(spec, status_fd)
             inside(spec, status_fd)
         os.write(status_fd, json.dumps({"pid": init}).encode() + b"\n")
         os.close(status_fd)
@@ -116,6 +121,19 @@ def enter_namespaces(spec: dict[str, Any]) -> None:
         os._exit(125)
 
 
+def join_namespaces(spec: dict[str, Any]) -> None:
+    """Those of a process that is there; the user namespace first, in which the right to join the others is."""
+    flags = (("user", NEWUSER), ("mnt", NEWNS), ("uts", NEWUTS), ("ipc", NEWIPC), ("net", NEWNET), ("pid", NEWPID))
+    opened = [(os.open(f"/proc/{spec['join']}/ns/{name}", os.O_RDONLY), flag) for name, flag in flags]
+    for descriptor, flag in opened:
+        call("setns", descriptor, flag)
+        os.close(descriptor)
+    os.setgroups([])
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
+    call("prctl", DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)  # After the ids: changing them clears it.
+
+
 def identity_map(path: str, ids: int) -> str:
     """Ids below `ids`, each mapped onto itself, in the extents that this process has: none may span two of them."""
     lines = []
@@ -149,6 +167,15 @@ def inside(spec: dict[str, Any], status_fd: int) -> NoReturn:
         fail(status_fd, error if isinstance(error, OSError) else OSError(0, f"{type(error).__name__}: {error}"))
     os.close(status_fd)
     reap_until_exit(command)
+
+
+def beside(spec: dict[str, Any], status_fd: int) -> NoReturn:
+    """Another process of a sandbox that was made before."""
+    try:
+        os.chdir(spec["cwd"])
+        become(spec, status_fd)
+    except OSError as error:
+        fail(status_fd, error)
 
 
 def make_root(spec: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ import click
 def command(
     folder: Path, wanted: str, port: int, home: Path | None, extra: tuple[str, ...], host_network: bool
 ) -> None:
-    from builder.runtime import Start
+    from builder.runtimes import Start
     from builder.workflow import run
     from builder.workflow.project import open_project
 

@@ -9,15 +9,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 from builder import failed
+from builder.built import ROOT
 from builder.errors import StackbuildError
 from builder.manifest.model import Target
 from builder.offline import refuse
 from builder.platforms import NATIVE
-from builder.runtime import Start, User, container, forward, volume
+from builder.runtimes import Start, volume
+from builder.runtimes.native import container
 from builder.sandbox import ENVIRONMENT, Command, Root, started
 from builder.store import Store
 from builder.unpacked import held
 from builder.workflow.check import open_image
+from builder.workflow.forward import forward
 from builder.workflow.project import Project, locked
 
 _SHELL = ("/bin/bash", "-i")
@@ -74,7 +77,7 @@ def run(
 def shell(project: Project, target: Target, argv: tuple[str, ...], *, as_root: bool) -> int:
     """A shell, or a command, in a built image instead of its entry point; returns the exit code."""
     image = open_image(project, target)
-    start = Start(user=User(uid=0, gid=0) if as_root else None, argv=argv or _SHELL, no_new_privs=not as_root)
+    start = Start(user=ROOT if as_root else None, argv=argv or _SHELL, no_new_privs=not as_root)
     with container(image, start, quiet=False) as running:
         project.store.release()
         return running.wait()

@@ -11,9 +11,8 @@ from builder.digest import Digest
 from builder.errors import StackbuildError
 from builder.manifest.model import Target
 from builder.site import Planned
-from builder.transports import daemon
+from builder.transports import daemon, inflated
 from builder.transports.archive import Format, stream
-from builder.workflow import inflated
 from builder.workflow.project import Project
 from builder.workflow.shipment import path_of, shipments
 from builder.workflow.tags import Tags
@@ -42,7 +41,9 @@ def archive(
     for one in found:
         called.setdefault(one.digest, {}).update(dict.fromkeys(f"{one.name}:{tag}" for tag in tags.of(one.digest)))
     images = [
-        inflated.archived(one, tuple(called[one.digest]), partial(path_of, project, planned, one), inflate=docker)
+        inflated.archived(
+            one.result, tuple(called[one.digest]), partial(path_of, project, planned, one), inflate=docker
+        )
         for one in whole.values()
     ]
     return tuple(name for one in images for name in one.names), stream(images, form)

@@ -22,9 +22,11 @@ from typing import Any
 
 from benchmarks.place import Place, open_target
 from benchmarks.row import Measure, Row
+from builder.built import Image
 from builder.checks import kubeflow
 from builder.digest import Digest
-from builder.runtime import Container, Image, volume
+from builder.runtimes import Container, volume, watched
+from builder.runtimes.native import Sandboxed
 from builder.sandbox import Command, Root, run, started
 from builder.workflow import build
 
@@ -137,7 +139,7 @@ def _noting(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _container(image: Image, root: Path, home: Path, folder: Path) -> Iterator[Container]:
-    """The image started as `runtime.container` does, in a plain root in place of an overlay."""
+    """The image started as `runtimes.native.container` does, in a plain root in place of an overlay."""
     user, config, env = image.user(), image.config, image.env()
     command = Command(
         argv=(*config.get("Entrypoint", ()), *config.get("Cmd", ())),
@@ -155,8 +157,12 @@ def _container(image: Image, root: Path, home: Path, folder: Path) -> Iterator[C
     workspace, log = folder / "starting", folder / "log"
     workspace.mkdir()
     plain = Root(workspace=workspace, plain=root)
-    with log.open("ab") as output, started(plain, command, stdout=output, stderr=output) as one:
-        yield Container(one, log)
+    with (
+        log.open("ab") as output,
+        started(plain, command, stdout=output, stderr=output) as one,
+        watched(Sandboxed(one, log, command)) as running,
+    ):
+        yield running
 
 
 def _files(folder: Path) -> Iterator[tuple[str, os.stat_result]]:

@@ -16,9 +16,11 @@ from typing import Any
 
 from benchmarks.place import Place, open_target
 from benchmarks.row import Measure, Row, median, ratio, spread
+from builder.built import Image
 from builder.checks import kubeflow
 from builder.lock import Pin
-from builder.runtime import Image, Start, container, volume
+from builder.runtimes import Start, volume
+from builder.runtimes.native import container
 from builder.sandbox import Command, Root, run
 from builder.store import Store
 from builder.workflow import build

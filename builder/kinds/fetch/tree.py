@@ -115,6 +115,7 @@ def _judged(item: Item, found: dict[str, Entry], hits: set[str]) -> Iterator[Ent
             got=f"strip = {item.strip}, which leaves no file" if item.strip and not found else "no file in it is taken",
             next_step="lower strip, or widen include",
         )
+    into_folder = not item.to or item.to.endswith("/")  # It is "" for the root.
     for path, entry in found.items():
         parent = path
         while "/" in parent:
@@ -122,8 +123,8 @@ def _judged(item: Item, found: dict[str, Entry], hits: set[str]) -> Iterator[Ent
             if parent in found and found[parent].kind != "dir":
                 raise HostileInput(f"an archive's member lies below a {found[parent].kind}: {path}", where=item.name)
         if entry.kind == "link":
-            _inside_root(f"{item.to}{path}" if item.to.endswith("/") else item.to, entry.target, item.name)
-    if not item.to or item.to.endswith("/"):
+            _inside_root(f"{item.to}{path}" if into_folder else item.to, entry.target, item.name)
+    if into_folder:
         yield from (_moved(entry, item.to) for entry in found.values())
         return
     files = [entry for entry in found.values() if entry.kind != "dir"]

@@ -148,6 +148,17 @@ def test_links_stay_in_the_root(target: str, fine: bool, tmp_path: Path) -> None
             laid(tmp_path, content)
 
 
+@pytest.mark.parametrize(("target", "fine"), [("../b", True), ("../../b", False)])
+def test_links_of_an_archive_that_is_laid_into_the_root(target: str, fine: bool, tmp_path: Path) -> None:
+    """Every link that climbs, of s6-overlay's /command, was taken for one that leaves the root."""
+    content: Members = [plain("b"), (member("a/link", tarfile.SYMTYPE, link=target), b"")]
+    if fine:
+        assert [one.target for one in laid(tmp_path, content, replace(ITEM, to="")) if one.kind == "link"] == [target]
+    else:
+        with pytest.raises(HostileInput, match="a link leaves the root: /a/link"):
+            laid(tmp_path, content, replace(ITEM, to=""))
+
+
 def test_hard_links(tmp_path: Path) -> None:
     content: Members = [
         plain("z"),

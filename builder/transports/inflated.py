@@ -16,7 +16,6 @@ from builder.digest import Digest, canonical
 from builder.errors import HostileInput
 from builder.transports.archive import CHUNK, Archived, Source, file
 from builder.unpacked import DecompressionError, decompressed
-from builder.workflow.shipment import Shipment
 
 _TAR = "application/vnd.oci.image.layer.v1.tar"
 _ZSTD = f"{_TAR}+zstd"
@@ -25,10 +24,11 @@ PathOf = Callable[[Digest], Path]
 """Where a blob lies, checked."""
 
 
-def archived(one: Shipment, names: tuple[str, ...], path_of: PathOf, *, inflate: bool) -> Archived:
-    """A shipment for an archive.
+def archived(result: Mapping[str, Any], names: tuple[str, ...], path_of: PathOf, *, inflate: bool) -> Archived:
+    """A built image for an archive.
 
     Args:
+        result: of its action: `manifest`, a descriptor, `config`, a digest, and `layers`.
         inflate: write zstd layers as plain tars.
 
     Raises:
@@ -38,13 +38,14 @@ def archived(one: Shipment, names: tuple[str, ...], path_of: PathOf, *, inflate:
     def opened(digest: Digest) -> Source:
         return file(path_of(digest))
 
-    layers = [Digest(layer["digest"]) for layer in one.layers]
-    if not inflate or all(layer["media_type"] != _ZSTD for layer in one.layers):
-        blobs = {digest: partial(opened, digest) for digest in (one.digest, one.config, *layers)}
-        return Archived(descriptor=one.descriptor, config=one.config, layers=layers, names=names, blobs=blobs)
-    manifest = json.loads(path_of(one.digest).read_bytes())
+    whole, config = Digest(result["manifest"]["digest"]), Digest(result["config"])
+    layers = [Digest(layer["digest"]) for layer in result["layers"]]
+    if not inflate or all(layer["media_type"] != _ZSTD for layer in result["layers"]):
+        blobs = {digest: partial(opened, digest) for digest in (whole, config, *layers)}
+        return Archived(descriptor=result["manifest"], config=config, layers=layers, names=names, blobs=blobs)
+    manifest = json.loads(path_of(whole).read_bytes())
     found: dict[Digest, Callable[[], Source]] = {}
-    for number, layer in enumerate(one.layers):
+    for number, layer in enumerate(result["layers"]):
         if layer["media_type"] != _ZSTD:
             found[layers[number]] = partial(opened, layers[number])
             continue
@@ -56,10 +57,10 @@ def archived(one: Shipment, names: tuple[str, ...], path_of: PathOf, *, inflate:
     digest = Digest.of(body)
     own: dict[Digest, Callable[[], Source]] = {
         digest: partial(Source, len(body), [body]),
-        one.config: partial(opened, one.config),
+        config: partial(opened, config),
     }
-    descriptor = {**one.descriptor, "digest": digest, "size": len(body)}
-    return Archived(descriptor=descriptor, config=one.config, layers=layers, names=names, blobs=own | found)
+    descriptor = {**result["manifest"], "digest": digest, "size": len(body)}
+    return Archived(descriptor=descriptor, config=config, layers=layers, names=names, blobs=own | found)
 
 
 def _plain(path_of: PathOf, digest: Digest, size: int) -> Source:

@@ -12,12 +12,13 @@ from builder.difference import Layer
 from builder.errors import StackbuildError, raise_all
 from builder.kinds import kinds, submodule
 from builder.locks import Locks
+from builder.manifest import edges
 from builder.manifest.model import Manifest, Target
 from builder.site import Planned, Site
 
 
 def plan_targets(manifest: Manifest, locks: Locks, targets: Iterable[Target]) -> dict[Target, Planned]:
-    """The planned actions of these targets and of their ancestors, parents first.
+    """The planned actions of these targets, of their ancestors and of what they name; what is needed comes first.
 
     Raises:
         Problems: locks are missing or damaged; all of them are reported.
@@ -42,7 +43,8 @@ def _plan(manifest: Manifest, locks: Locks, target: Target, planned: dict[Target
     if parent is not None:
         _plan(manifest, locks, parent, planned)
         ancestors = lineage(manifest, parent, planned)
-    site = Site(manifest=manifest, target=target, locks=locks, ancestors=ancestors)
+    named = {one: _plan(manifest, locks, one, planned) for one in edges.named(manifest, target)}
+    site = Site(manifest=manifest, target=target, locks=locks, ancestors=ancestors, named=named)
     for name in kinds():
         module = room(name)
         if hasattr(module, "plan"):

@@ -30,6 +30,7 @@ class Site:
 
     Attributes:
         ancestors: planned ancestors, root first.
+        named: the planned targets that the image names by their digests.
         own: the actions that earlier kinds of this image have planned.
     """
 
@@ -38,6 +39,7 @@ class Site:
     locks: Locks
     ancestors: tuple[Planned, ...]
     own: tuple[Action, ...] = field(default=())
+    named: Mapping[Target, Planned] = field(default_factory=dict)
 
     @property
     def image(self) -> Image:

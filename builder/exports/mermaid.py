@@ -1,18 +1,21 @@
-"""The families as a Mermaid flow chart: an arrow from each image to what is built from it."""
+"""The families as a Mermaid flow chart: an arrow from each image to what is built from it, a dashed one to what names
+it by its digest."""
 
 from __future__ import annotations
 
 from collections.abc import Container
 
 from builder.exports import Scope, Subject
+from builder.manifest import edges
 from builder.manifest.model import PLAIN, Manifest
 
 SCOPE = Scope.FAMILY
 
 
 def export(subject: Subject) -> str:
-    """The chart of the targets' images and of their ancestors."""
-    return mermaid(subject.manifest, {one.image for each in subject.targets for one in subject.manifest.lineage(each)})
+    """The chart of the targets' images, of what they name and of the ancestors of both."""
+    manifest = subject.manifest
+    return mermaid(manifest, {one.image for each in subject.targets for one in edges.whole(manifest, each)})
 
 
 def mermaid(manifest: Manifest, only: Container[str] | None = None) -> str:
@@ -31,4 +34,7 @@ def mermaid(manifest: Manifest, only: Container[str] | None = None) -> str:
         lines.append(f'    {image.name}["{label}"]')
         above = image.parent or f"archive-{image.archive}"
         lines.append(f"    {above} --> {image.name}")
+    named = {(one.image, target.image) for target in manifest.targets() for one in edges.named(manifest, target)}
+    drawn = {image.name for image in images}
+    lines += [f"    {one} -.-> {reader}" for one, reader in sorted(named) if reader in drawn]
     return "\n".join(lines) + "\n"

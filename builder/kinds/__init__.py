@@ -6,6 +6,7 @@ Every kind says what it adds to the stacks manifest, in constants that cost noth
     PLACE   where it stands in the fixed order inside an image; unique
     KEYS    the keys it adds to an image's table: JSON Schema fragments by key
     SHARED  those of them that may stand in `[sets.NAME]` and below `on.VARIANT` too
+    EDGES   those of them that are lists of tables which name another image by its digest, as `image`
     LOCKS   if it pins: what kinds of lock it writes, and the end of their file names
 
 A new kind is one new file in this folder; one that outgrows it becomes a folder, whose modules are looked for by name:

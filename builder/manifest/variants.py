@@ -20,7 +20,7 @@ def check(document: Mapping[str, Any], full: Tables) -> Iterator[Finding]:
         document: what tomli gave.
         full: its images, expanded.
     """
-    grid = _Grid(document, full)
+    grid = Grid(document, full)
     for name, image in tables(document, "images").items():
         path = join("images", name)
         yield from _platforms(path, image, grid)
@@ -32,7 +32,7 @@ def check(document: Mapping[str, Any], full: Tables) -> Iterator[Finding]:
     yield from _published(document, full, grid)
 
 
-class _Grid:
+class Grid:
     """The platforms of each image and variant, as far as the document makes sense."""
 
     def __init__(self, document: Mapping[str, Any], full: Tables) -> None:
@@ -56,7 +56,7 @@ class _Grid:
         return tuple(one for one in self.project if all(one in limit for limit in limits if isinstance(limit, list)))
 
 
-def _platforms(path: str, image: Mapping[str, Any], grid: _Grid) -> Iterator[Finding]:
+def _platforms(path: str, image: Mapping[str, Any], grid: Grid) -> Iterator[Finding]:
     for n, platform in enumerate(texts(image.get("platforms"))):
         if platform not in grid.project:
             here = join(join(path, "platforms"), n)
@@ -69,7 +69,7 @@ def _platforms(path: str, image: Mapping[str, Any], grid: _Grid) -> Iterator[Fin
             )
 
 
-def _on(path: str, name: str, image: Mapping[str, Any], grid: _Grid) -> Iterator[Finding]:
+def _on(path: str, name: str, image: Mapping[str, Any], grid: Grid) -> Iterator[Finding]:
     for selector in tables(image, "on"):
         variant, _, platform = selector.partition("@")
         here = join(join(path, "on"), selector)
@@ -99,7 +99,7 @@ def _on_of_sets(document: Mapping[str, Any], known: Names) -> Iterator[Finding]:
                 yield unknown("variants", variant, known, join(join(join("sets", name), "on"), selector))
 
 
-def _platform_left(path: str, name: str, variant: str, grid: _Grid) -> Iterator[Finding]:
+def _platform_left(path: str, name: str, variant: str, grid: Grid) -> Iterator[Finding]:
     if grid.project and not grid.platforms(name, variant):
         yield Finding(
             path=path,
@@ -109,7 +109,7 @@ def _platform_left(path: str, name: str, variant: str, grid: _Grid) -> Iterator[
         )
 
 
-def _parent(path: str, name: str, variant: str, grid: _Grid) -> Iterator[Finding]:
+def _parent(path: str, name: str, variant: str, grid: Grid) -> Iterator[Finding]:
     parent = grid.parent(name)
     if parent is None:
         return
@@ -135,7 +135,7 @@ def _parent(path: str, name: str, variant: str, grid: _Grid) -> Iterator[Finding
         )
 
 
-def _published(document: Mapping[str, Any], full: Tables, grid: _Grid) -> Iterator[Finding]:
+def _published(document: Mapping[str, Any], full: Tables, grid: Grid) -> Iterator[Finding]:
     """No two images and variants may go under one name."""
     first: dict[str, str] = {}
     for name in tables(document, "images"):

@@ -32,7 +32,7 @@ def explain(project: Project, planned: Mapping[Target, Planned], target: Target)
     whole = Plan.of([end])
     stale = whole.stale(project.store, [end])
     return tuple(
-        Reason(action=action.name, because=tuple(_because(project, action, stale)))
+        Reason(action=action.name, because=tuple(dict.fromkeys(_because(project, action, stale))))
         for action in whole.order()
         if action.plan_key in stale
     )

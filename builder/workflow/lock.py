@@ -17,6 +17,7 @@ from builder.kinds import kinds, submodule
 from builder.lock import Lock, Pin
 from builder.locking import Making, inherited_locks, relative
 from builder.locks import formats
+from builder.manifest import edges
 from builder.manifest.model import Target
 from builder.net import Client
 from builder.offline import refuse
@@ -87,9 +88,10 @@ def lock(project: Project, targets: Sequence[Target], wish: Wish, told: Told) ->
 
 
 def check(project: Project, targets: Sequence[Target]) -> list[StackbuildError]:
-    """What keeps the locks of these targets from answering the manifest; needs no network."""
+    """What keeps the locks of these targets, and of what they name, from answering the manifest; needs no network."""
     found: list[StackbuildError] = []
-    for target in targets:
+    named = [one for target in targets for one in edges.named(project.manifest, target)]
+    for target in dict.fromkeys((*targets, *named)):
         for module in _lockers():
             try:
                 found += module.check(project.manifest, target, project.locks)
@@ -108,13 +110,12 @@ def _lockers() -> list[ModuleType]:
 
 
 def _with_ancestors(project: Project, targets: Sequence[Target]) -> list[Target]:
-    """The targets and their ancestors, parents first, and the same for this machine's platform: sdists build on it."""
+    """The targets, their ancestors and what they name, parents first, and the same for this machine's platform: sdists
+    build on it."""
     wanted: set[Target] = set()
     for target in targets:
-        one: Target | None = target
-        while one is not None:
+        for one in edges.whole(project.manifest, target):
             wanted |= {one, replace(one, platform=NATIVE)}
-            one = project.manifest.parent(one)
     return [target for target in project.manifest.targets() if target in wanted]
 
 

@@ -15,7 +15,7 @@ from builder.manifest.model import Target
 from builder.net import Client
 from builder.offline import refuse
 from builder.site import Planned
-from builder.workflow import join, pushed, releases
+from builder.workflow import join, named, pushed, releases
 from builder.workflow.cargo import Cargo, Told, Traffic
 from builder.workflow.names import Group, Names
 from builder.workflow.network import environ_of, parted
@@ -44,8 +44,8 @@ def push(
         partial: whether a tag may come to name fewer platforms than it does.
 
     Raises:
-        Problems, StackbuildError: a target is not built; the registry refuses, or does not answer; this run may use no
-            network.
+        Problems, StackbuildError: a target is not built, or names an image that is not there; the registry refuses, or
+            does not answer; this run may use no network.
     """
     tags = Tags(project, templates)
     tags.of(Digest.of(b""))  # What is wrong with them is said before anything is sent.
@@ -77,6 +77,7 @@ def push(
                 f"{one.target}: its key is not attached, so `build --pushed` will not know it: {error.what} {error.got}"
             )
 
+    named.refuse_absent(project, planned, images, repositories, elsewhere=bool(repository), told=told)
     absent = [one for one, there in zip(images, client.each(has, images), strict=True) if not there]
     cargo.know(images)
     client.each(cargo.bring, cargo.blobs(absent))

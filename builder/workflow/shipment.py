@@ -32,6 +32,11 @@ class Shipment:
     layers: Sequence[Mapping[str, Any]]
 
     @property
+    def result(self) -> Mapping[str, Any]:
+        """As the image's action gave it."""
+        return {"manifest": self.descriptor, "config": self.config, "layers": self.layers}
+
+    @property
     def digest(self) -> Digest:
         """Of its manifest."""
         return Digest(self.descriptor["digest"])

@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
+from builder.digest import Digest
 from builder.errors import StackbuildError
 from builder.exports.kernelspec import READERS
+from builder.kinds.pip.lockfile import PipLock, dumps
+from builder.lock import Pin
 from builder.workflow.export import export
 from builder.workflow.project import select
 from builder.workflow.published import Place
@@ -86,12 +89,38 @@ def test_launchers_take_the_arguments(kernels: Site) -> None:
     for image, reader in product(("kernel-py", "kernel-r"), READERS):
         program, launcher, *arguments = spec(kernels, image, reader)["argv"]
         wanted = "launch_docker.py" if reader.endswith("docker") else "launch_kubernetes.py"
-        assert (program, launcher) == ("python", "{resource_dir}/scripts/" + wanted)
+        folder = "{resource_dir}" if reader.startswith("eg-") else f"/usr/local/share/jupyter/kernels/{image}"
+        assert (program, launcher) == ("python", f"{folder}/scripts/{wanted}"), "only Enterprise Gateway replaces it"
         given = dict(zip(arguments[::2], arguments[1::2], strict=True))
         assert {"--kernel-id", "--port-range", "--response-address", "--public-key"} <= set(given) <= LAUNCHER_TAKES
         assert given["--response-address"] == "{response_address}"
         if reader.startswith("eg-"):
             assert "--transport-encryption" not in given, "Enterprise Gateway would not replace {transport_encryption}"
+
+
+@pytest.mark.parametrize(("version", "encrypts"), [("6.31.0", False), ("7.2.0", False), ("7.3.0", True)])
+def test_a_kernel_encrypts_if_its_lock_has_one_that_can(kernels: Site, version: str, encrypts: bool) -> None:
+    """It was said of every Python kernel: one with ipykernel 6 is never understood by a gateway that encrypts."""
+    project = kernels.project()
+    pin = Pin(
+        kind="pip",
+        name="ipykernel",
+        version=version,
+        filename=f"ipykernel-{version}-py3-none-any.whl",
+        digest=Digest.of(b""),
+        size=1,
+    )
+    for target in select(project.manifest, ["kernel-py"]):
+        path = project.locks.path(target, "pip")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        asked = (f"ipykernel=={version}",)
+        lock = PipLock(request=asked, pins=(pin,), python="3.11.2", platform=target.platform, glibc="2.36")
+        path.write_text(dumps(lock))
+    for reader in READERS:
+        found = spec(kernels, "kernel-py", reader)
+        wanted = encrypts and reader.startswith("gp-")
+        assert ("supported_encryption" in found["metadata"]) == wanted
+        assert ("--transport-encryption" in found["argv"]) == wanted
 
 
 def test_the_language_is_the_images_or_its_ancestors(kernels: Site) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from builder.manifest.fragments import ABSOLUTE, requests, table
+from builder.manifest.fragments import ABSOLUTE, listed, requests, table
 from builder.manifest.shape import Schema
 
 PLACE: Final = 40
@@ -15,6 +15,7 @@ _NAME: Final = r"(@[A-Za-z0-9~-][A-Za-z0-9._~-]*/)?[A-Za-z0-9~-][A-Za-z0-9._~-]*
 _PARTIAL: Final = r"[0-9]+(\.[0-9]+(\.[0-9]+(-[0-9A-Za-z.-]+)?)?)?"
 _CLAUSE: Final = rf"(== ?[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?|(<=|>=|<|>) ?{_PARTIAL})"
 _REQUEST: Final = rf"^{_NAME}( ?{_CLAUSE}( ?, ?{_CLAUSE})*)?$"
+_NESTED: Final = rf"^{_NAME}(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$"
 # Debian Policy 5.6.1 (names) and 5.6.12 (versions).
 _APT: Final = r"^[a-z0-9][a-z0-9+.-]+(==([0-9]+:)?[0-9]([A-Za-z0-9.+~-]*[A-Za-z0-9.+~])?)?$"
 
@@ -59,6 +60,19 @@ KEYS: Final[Mapping[str, Schema]] = {
         ),
         "x-needs": "node",
     },
+    "npm-nested": {
+        **listed(
+            {
+                "type": "string",
+                "title": "an npm package and a folder in it",
+                "pattern": _NESTED,
+                "examples": ["code-server/lib/vscode"],
+            },
+            "Folders of requested packages that have a package.json and an npm-shrinkwrap.json of their own; "
+            "what these ask for lies in the folder's `node_modules`.",
+        ),
+        "x-needs": "npm",
+    },
     "npm-scripts": _names("Packages whose install scripts run, in the sandbox and without network.", "node-pty"),
     "npm-ignore-scripts": _names("Packages whose install scripts never run, and which are fine without.", "core-js"),
     "npm-ignore-engines": _names("Packages that are installed although they ask for another Node.js.", "code-server"),
@@ -75,5 +89,5 @@ KEYS: Final[Mapping[str, Schema]] = {
         "x-needs": "npm-scripts",
     },
 }
-SHARED: Final = ("npm", "npm-scripts", "npm-ignore-scripts", "npm-ignore-engines", "npm-build")
+SHARED: Final = ("npm", "npm-nested", "npm-scripts", "npm-ignore-scripts", "npm-ignore-engines", "npm-build")
 LOCKS: Final = {"npm": ".npm-lock.json", "npm-build": ".npm-build.apt.lock"}

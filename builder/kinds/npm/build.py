@@ -16,14 +16,14 @@ from builder.digest import Json
 from builder.kinds.npm import lay, node, scripts, toolchain
 from builder.kinds.npm.lay import Laying
 from builder.kinds.npm.lockfile import NpmLock
-from builder.kinds.npm.package import Package, folders, reach
+from builder.kinds.npm.package import Package, reach
 from builder.kinds.npm.part import write_packages
 from builder.kinds.npm.request import parse
 from builder.lock import Pin
 from builder.site import Site
 from builder.tree import NEWEST, partition
 
-VERSION = 1
+VERSION, SCRIPTS = 1, 2
 PACKAGES = "npm"
 _SPACE = 5
 """Bytes of disk that laying takes at most for each byte of a package: unpacked, and in a layer."""
@@ -37,15 +37,26 @@ def plan(site: Site) -> tuple[Action, ...]:
         return ()
     lock = cast(NpmLock, site.lock("npm"))
     allowed = set(site.manifest.ask(site.target, "npm-scripts"))
-    running = [one for one in lock.packages if one.scripted and one.name in allowed and not one.bundled]
-    plain = {one.title: one for one in lock.packages if one not in running and not one.bundled}
+    running = [one for one in lock.every if one.scripted and one.name in allowed and not one.bundled]
+    plain = {one.title: one for one in lock.every if one not in running and not one.bundled}
     asked = frozenset(one.name for one in parse(lock.request))
     prefix = prefix_of(site.manifest.option(site.target, "node"))
     actions = []
     for part in partition([(title, one.size) for title, one in plain.items()]):
         packages = [plain[title] for title in part.members]
-        actions.append(_layer(site, part.name, lay.layings(packages, lock.by_location, asked), prefix))
-    return (*actions, *_scripted(site, lock, running, prefix))
+        actions.append(_layer(site, part.name, _layings(lock, packages, asked), prefix))
+    for within, every in lock.trees.items():
+        actions += _scripted(site, lock, [one for one in running if one.within == within], every)
+    return tuple(actions)
+
+
+def _layings(lock: NpmLock, packages: Sequence[Package], asked: frozenset[str]) -> list[Laying]:
+    """Each of the packages with those of its tree that lie in its tarball."""
+    return [
+        laying
+        for within, every in lock.trees.items()
+        for laying in lay.layings([one for one in packages if one.within == within], every, asked)
+    ]
 
 
 def prefix_of(option: Json) -> str:
@@ -72,10 +83,14 @@ def _versions(layings: Sequence[Laying]) -> Json:
     return {one.package.title: one.package.version for one in layings}
 
 
-def _scripted(site: Site, lock: NpmLock, running: Sequence[Package], prefix: str) -> list[Action]:
-    """The actions that run scripts, each after those of what it can require; of a circle, the first by location."""
+def _scripted(site: Site, lock: NpmLock, running: Sequence[Package], every: Mapping[str, Package]) -> list[Action]:
+    """The actions that run scripts, each after those of what it can require; of a circle, the first by location.
+
+    Args:
+        running: packages of one tree.
+        every: what there is in that tree, by location.
+    """
     found: dict[str, Action] = {}
-    every = lock.by_location
     names = {one.location for one in running}
     begun: set[str] = set()
 
@@ -87,7 +102,8 @@ def _scripted(site: Site, lock: NpmLock, running: Sequence[Package], prefix: str
                 visit(one)
         ready = {one.location: found[one.location] for one in within if one.location in found}
         beside = [one for one in within if one.location not in ready and one is not package]
-        found[package.location] = _script(site, lock, package, beside, ready, prefix)
+        layings = lay.layings([package, *beside], every, frozenset(one.name for one in parse(lock.request)))
+        found[package.location] = _script(site, layings[0], layings[1:], ready)
 
     for package in running:
         if package.location not in begun:
@@ -95,13 +111,7 @@ def _scripted(site: Site, lock: NpmLock, running: Sequence[Package], prefix: str
     return [found[location] for location in sorted(found)]
 
 
-def _script(
-    site: Site, lock: NpmLock, package: Package, beside: Sequence[Package], ready: Mapping[str, Action], prefix: str
-) -> Action:
-    every = lock.by_location
-    asked = frozenset(one.name for one in parse(lock.request))
-    (own,) = lay.layings([package], every, asked)
-    others = lay.layings(beside, every)
+def _script(site: Site, own: Laying, others: Sequence[Laying], ready: Mapping[str, Action]) -> Action:
     build = site.locks.read(site.target, "npm-build")
     below = [action for action in site.below() if action.kind.partition(".")[0] in _ROOT and action.layers]
     options: Json = {
@@ -113,7 +123,7 @@ def _script(
         "npm": _versions((own, *others)),
         "node": node.version(site.pins("apt"), str(site.target)),
         "package": lay.document(own),
-        "prefix": prefix,
+        "prefix": prefix_of(site.manifest.option(site.target, "node")),
         "toolchain": toolchain.VERSION,
     }
     sources: dict[str, Pin] = {f"package:{one.package.title}": one.package.pin for one in (own, *others)}
@@ -122,8 +132,8 @@ def _script(
     needs |= {f"ready:{location}": action for location, action in ready.items()}
     return Action(
         kind="npm.scripts",
-        version=VERSION,
-        name=f"npm scripts of {package.title} in {site.target}",
+        version=SCRIPTS,
+        name=f"npm scripts of {own.package.title} in {site.target}",
         options=options,
         platform=site.target.platform,
         needs=needs,
@@ -152,8 +162,7 @@ def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -
 
 
 def _laying(action: Action, document: Mapping[str, Any]) -> Laying:
-    title = "/".join(folders(document["location"]))
-    return lay.of_document(document, action.sources[f"package:{title}"].digest)
+    return lay.of_document(document, action.sources[f"package:{lay.title(document)}"].digest)
 
 
 def _run(action: Action, options: Mapping[str, Any], results: Mapping[str, Result], workshop: Workshop) -> Any:

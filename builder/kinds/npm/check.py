@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from builder.errors import StackbuildError
 from builder.kinds.npm import lay
 from builder.kinds.npm.lockfile import NpmLock
-from builder.kinds.npm.package import Package, edges
+from builder.kinds.npm.package import Package, edges, find
 from builder.kinds.npm.request import Request, parse
 from builder.kinds.npm.semver import is_range, satisfies
 
@@ -25,6 +25,7 @@ class Wanted:
         platform: `linux/amd64`.
         image: the image's name, for messages.
         path: the lock's, for messages.
+        nested: folders of packages with trees of their own, sorted.
         run, ignore, lax: names in npm-scripts, npm-ignore-scripts and npm-ignore-engines.
     """
 
@@ -35,6 +36,7 @@ class Wanted:
     inherited: tuple[tuple[str, NpmLock], ...] = ()
     image: str = ""
     path: str = ""
+    nested: tuple[str, ...] = ()
     run: frozenset[str] = frozenset()
     ignore: frozenset[str] = frozenset()
     lax: frozenset[str] = frozenset()
@@ -79,6 +81,7 @@ def problems(lock: NpmLock, wanted: Wanted) -> list[StackbuildError]:
     return [
         *_unanswered(lock, own, wanted),
         *_unsound(lock, wanted),
+        *_incomplete(lock, wanted),
         *_collisions(lock, wanted),
         *_scripts(lock, wanted),
         *_engines(lock, wanted),
@@ -96,6 +99,10 @@ def _stale(lock: NpmLock, wanted: Wanted) -> Iterator[StackbuildError]:
                 expected=f"an answer to {now[name]}" if name in now else f"no {name} any more",
                 got=f"an answer to {then[name]}" if name in then else "nothing about it",
             )
+    if wanted.nested != tuple(tree.folder for tree in lock.nested):
+        for folder in sorted({*wanted.nested} ^ {tree.folder for tree in lock.nested}):
+            asked = "npm-nested asks for" if folder in wanted.nested else "npm-nested no longer asks for"
+            yield _remade("lock is stale", wanted, expected=f"{asked} {folder}")
     for what, is_, was in (("Node.js", wanted.node, lock.node), ("platform", wanted.platform, lock.platform)):
         if is_ != was:
             yield _remade("lock is stale", wanted, expected=f"an answer for {what} {is_}", got=f"one for {was}")
@@ -125,6 +132,23 @@ def _unsound(lock: NpmLock, wanted: Wanted) -> Iterator[StackbuildError]:
                     expected=f"{name} {range_}",
                     got=str(found or f"no {name} where it would be found"),
                 )
+
+
+def _incomplete(lock: NpmLock, wanted: Wanted) -> Iterator[StackbuildError]:
+    """What nested trees lack. Whoever published them has put them together, against some ranges on purpose."""
+    for tree in lock.nested:
+        packages = tree.by_location
+        if tree.owner not in lock.by_location:
+            yield _remade("lock is no solution", wanted, expected=f"the package of {tree.folder}")
+        for name in sorted(tree.needs):
+            if find(packages, "", name) is None:
+                yield _remade(f"lock is no solution: {tree.folder} needs {name}", wanted, expected=name)
+        for package in tree.packages:
+            for name, range_, found, lax in edges(packages, package) if not package.bundled else ():
+                if found is None and not lax and name not in package.peers:
+                    yield _remade(
+                        f"lock is no solution: {package} in {tree.folder} needs {name} {range_}", wanted, expected=name
+                    )
 
 
 def answers(package: Package, range_: str) -> bool:
@@ -163,7 +187,7 @@ def _collisions(lock: NpmLock, wanted: Wanted) -> Iterator[StackbuildError]:
 
 
 def _scripts(lock: NpmLock, wanted: Wanted) -> Iterator[StackbuildError]:
-    for package in lock.packages:
+    for package in lock.every:
         if not package.scripted or package.name in wanted.ignore:
             continue
         if package.name not in wanted.run:
@@ -182,7 +206,7 @@ def _scripts(lock: NpmLock, wanted: Wanted) -> Iterator[StackbuildError]:
 
 
 def _engines(lock: NpmLock, wanted: Wanted) -> Iterator[StackbuildError]:
-    for package in lock.packages:
+    for package in lock.every:
         range_ = package.node
         if range_ and package.name not in wanted.lax and not satisfies(wanted.node, range_):
             yield StackbuildError(

@@ -2,7 +2,8 @@
 
 Where things lie is what `npm install --global` would do with the same lock:
 
-    <prefix>/lib/node_modules/<location>/…
+    <prefix>/lib/<location>/…
+    <prefix>/lib/node_modules/<folder>/<location>/…                    of what is nested in that folder of a package
     <prefix>/bin/PROGRAM -> ../lib/node_modules/PACKAGE/FILE           of what was asked for
     <prefix>/lib/…/node_modules/.bin/PROGRAM -> ../PACKAGE/FILE        of what lies below a package
 
@@ -60,7 +61,13 @@ def _described(package: Package) -> dict[str, Json]:
         "name": package.name,
         "version": package.version,
         "programs": dict(package.programs),
+        **({"within": package.within} if package.within else {}),
     }
+
+
+def title(found: Mapping[str, Any]) -> str:
+    """The title of the package that a document is about."""
+    return _package(found).title
 
 
 def of_document(found: Mapping[str, Any], digest: Digest) -> Laying:
@@ -78,11 +85,14 @@ def of_document(found: Mapping[str, Any], digest: Digest) -> Laying:
 
 def _package(found: Mapping[str, Any]) -> Package:
     native = {"bin": found["programs"]}
-    return Package(location=found["location"], name=found["name"], version=found["version"], native=native)
+    within = found.get("within", "")
+    return Package(
+        location=found["location"], name=found["name"], version=found["version"], native=native, within=within
+    )
 
 
 def layings(packages: Iterable[Package], every: Mapping[str, Package], asked: Collection[str] = ()) -> list[Laying]:
-    """Each of the packages that has a tarball, with those of `every` that lie in it.
+    """Each of the packages that has a tarball, with those of `every`, their tree, that lie in it.
 
     Args:
         asked: names of what was asked for.
@@ -142,7 +152,8 @@ def unpack(source: Path, laying: Laying, prefix: str, scratch: Path) -> list[Ent
 
 def folder(prefix: str, package: Package) -> str:
     """Where a package lies, relative to the root."""
-    return f"{prefix.strip('/')}/lib/{package.location}"
+    tree = f"{FOLDER}/{package.within}/" if package.within else ""
+    return f"{prefix.strip('/')}/lib/{tree}{package.location}"
 
 
 def with_programs(entries: Iterable[Entry], laying: Laying, prefix: str) -> list[Entry]:

@@ -10,7 +10,7 @@
 npm reads it as it stands (`npm ci`, beside a package.json with the same `dependencies`) and passes over what is ours:
 the sha256 and size that a pin has, the path below the registry where it is not the usual one, and `elsewhere`, the
 optional dependencies that other platforms have. `resolved` is left out, as npm's `omit-lockfile-registry-resolved`
-does, so no registry is named.
+does, so no registry is named. Trees that packages keep in folders of their own stand below `nested`, by folder.
 
 There is exactly one text for a lock: whatever `dumps` would not write, `loads` refuses. Loading is on the path of
 every build, so nothing slow is imported here.
@@ -22,13 +22,13 @@ import base64
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from builder.digest import Digest, Json
 from builder.errors import HostileInput, StackbuildError
 from builder.kinds.apt import lockfile as apt
-from builder.kinds.npm.package import FOLDER, Package, folders
+from builder.kinds.npm.package import FOLDER, Nested, Package, folders, split
 from builder.kinds.npm.request import parse
 from builder.lock import Lock
 from builder.tree import safe
@@ -56,7 +56,7 @@ class NpmLock(Lock):
     """A lock and the target that it was solved for.
 
     Attributes:
-        packages: by location; those with a tarball of their own are the pins.
+        packages: by location; those with a tarball of their own are the pins, here and in `nested`.
         node: the Node.js of the target, `18.20.4`.
         platform: `linux/amd64`.
     """
@@ -64,17 +64,35 @@ class NpmLock(Lock):
     packages: tuple[Package, ...]
     node: str
     platform: str
+    nested: tuple[Nested, ...] = ()
 
     @property
     def by_location(self) -> dict[str, Package]:
         return {package.location: package for package in self.packages}
 
+    @property
+    def every(self) -> tuple[Package, ...]:
+        """The packages of all trees, the main one's first."""
+        return (*self.packages, *(package for tree in self.nested for package in tree.packages))
 
-def lock(request: tuple[str, ...], packages: Mapping[str, Package], node: str, platform: str) -> NpmLock:
+    @property
+    def trees(self) -> dict[str, dict[str, Package]]:
+        """Each tree's packages by location, by the tree's folder; the main one is ""."""
+        return {"": self.by_location, **{tree.folder: tree.by_location for tree in self.nested}}
+
+
+def lock(
+    request: tuple[str, ...],
+    packages: Mapping[str, Package],
+    node: str,
+    platform: str,
+    nested: tuple[Nested, ...] = (),
+) -> NpmLock:
     """The lock of these packages."""
     ordered = tuple(packages[location] for location in sorted(packages))
-    pins = sorted((package.pin for package in ordered if not package.bundled), key=lambda pin: pin.name)
-    return NpmLock(request=request, pins=tuple(pins), packages=ordered, node=node, platform=platform)
+    every = (*ordered, *(package for tree in nested for package in tree.packages))
+    pins = sorted((package.pin for package in every if not package.bundled), key=lambda pin: pin.name)
+    return NpmLock(request=request, pins=tuple(pins), packages=ordered, node=node, platform=platform, nested=nested)
 
 
 def dumps(lock: NpmLock) -> str:
@@ -95,6 +113,8 @@ def dumps(lock: NpmLock) -> str:
             **{package.location: _entry(package) for package in lock.packages},
         },
     }
+    if lock.nested:
+        document["nested"] = {tree.folder: _tree(tree) for tree in lock.nested}
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -122,6 +142,14 @@ def _entry(package: Package) -> dict[str, Json]:
     return found | {key: package.native[key] for key in NATIVE if key in package.native}
 
 
+def _tree(tree: Nested) -> dict[str, Json]:
+    return {
+        "dependencies": dict(sorted(tree.needs.items())),
+        "optionalDependencies": dict(sorted(tree.wishes.items())),
+        "packages": {package.location: _entry(package) for package in tree.packages},
+    }
+
+
 def usual(name: str, version: str) -> str:
     """Where registries have a tarball, below their own URL."""
     return f"{name}/-/{name.rpartition('/')[2]}-{version.partition('+')[0]}.tgz"
@@ -142,7 +170,9 @@ def loads(text: str, path: object) -> Lock:
         if own["format"] != FORMAT:
             raise _other_format(where, own["format"])
         packages = {location: parsed(location, entry) for location, entry in document["packages"].items() if location}
-        found = lock(tuple(map(_text, own["request"])), packages, _text(own["node"]), _text(own["platform"]))
+        nested = tuple(_parsed_tree(folder, tree) for folder, tree in document.get("nested", {}).items())
+        request = tuple(map(_text, own["request"]))
+        found = lock(request, packages, _text(own["node"]), _text(own["platform"]), nested)
         written = dumps(found)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _damaged(where, f"{type(error).__name__}: {error}"[:200]) from None
@@ -189,6 +219,23 @@ def parsed(location: str, entry: Mapping[str, Any]) -> Package:
         native=native,
         elsewhere=elsewhere,
     )
+
+
+def _parsed_tree(folder: str, tree: Mapping[str, Any]) -> Nested:
+    judge_folder(folder)
+    judged(folder, {key: tree[key] for key in ("dependencies", "optionalDependencies")})
+    packages = (replace(parsed(location, entry), within=folder) for location, entry in tree["packages"].items())
+    return Nested(
+        folder=folder, needs=tree["dependencies"], wishes=tree["optionalDependencies"], packages=tuple(packages)
+    )
+
+
+def judge_folder(folder: str) -> None:
+    """Raises: HostileInput: it is no folder of a package."""
+    name, inside = split(folder)
+    _judge_name(name, folder)
+    if not inside or safe(inside, folder) != inside or FOLDER in inside.split("/") or ":" in inside:
+        raise HostileInput(f"not a folder of an npm package: {folder!r}"[:200])
 
 
 def judge_location(location: str) -> None:

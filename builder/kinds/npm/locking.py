@@ -101,6 +101,7 @@ def _wanted(manifest: Manifest, target: Target, locks: Locks) -> Wanted:
         run=names("npm-scripts"),
         ignore=names("npm-ignore-scripts"),
         lax=names("npm-ignore-engines"),
+        nested=tuple(sorted(names("npm-nested"))),
     )
 
 

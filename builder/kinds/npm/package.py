@@ -1,8 +1,8 @@
 """One package of an npm tree: an entry below `packages` in npm's own lock.
 
-A *location* is where it lies below `<prefix>/lib`, as npm writes it: `node_modules/a/node_modules/b`. Node.js looks
-for what a package requires in the `node_modules` beside it, then in those of the folders above (Node.js, modules,
-"Loading from node_modules folders"); `find` does the same.
+A *location* is where it lies below `<prefix>/lib`, or below the folder of a nested tree, as npm writes it:
+`node_modules/a/node_modules/b`. Node.js looks for what a package requires in the `node_modules` beside it, then in
+those of the folders above (Node.js, modules, "Loading from node_modules folders"); `find` does the same.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ class Package:
         path: the tarball's path below the registry: `ms/-/ms-2.1.3.tgz`.
         native: what else npm's lock says of it, in npm's order.
         elsewhere: optional dependencies that are for other platforms: name → range.
+        within: the folder whose own tree it belongs to, below `lib/node_modules`; "" for the main one.
     """
 
     location: str
@@ -41,14 +42,15 @@ class Package:
     path: str = ""
     native: Mapping[str, Json] = field(default_factory=dict)
     elsewhere: Mapping[str, str] = field(default_factory=dict)
+    within: str = ""
 
     def __str__(self) -> str:
         return f"{self.name}@{self.version}"
 
     @property
     def title(self) -> str:
-        """The location without `node_modules`, unique as well: `a/b`."""
-        return "/".join(folders(self.location))
+        """The location without `node_modules`, unique as well: `a/b`; of a nested tree `c/lib:a/b`."""
+        return (f"{self.within}:" if self.within else "") + "/".join(folders(self.location))
 
     @property
     def folder_name(self) -> str:
@@ -58,7 +60,7 @@ class Package:
     @property
     def top(self) -> bool:
         """Whether it lies beside what was asked for, not below it."""
-        return len(folders(self.location)) == 1
+        return not self.within and len(folders(self.location)) == 1
 
     @property
     def bundled(self) -> bool:
@@ -122,6 +124,40 @@ class Package:
             size=self.size,
             fields=(("location", self.location), ("package", self.name), ("integrity", self.integrity)),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nested:
+    """A tree that a package keeps in a folder of its own, beside a package.json and a shrinkwrap.
+
+    Locations in it begin at that folder, and what is required in it is looked for there alone, as where npm is run.
+
+    Attributes:
+        folder: below `lib/node_modules`: `code-server/lib/vscode`.
+        needs: name → range, of what its package.json depends on.
+        wishes: name → range, of what may be missing.
+    """
+
+    folder: str
+    needs: Mapping[str, str]
+    wishes: Mapping[str, str]
+    packages: tuple[Package, ...]
+
+    @property
+    def by_location(self) -> dict[str, Package]:
+        return {package.location: package for package in self.packages}
+
+    @property
+    def owner(self) -> str:
+        """The location of the package that has the folder."""
+        return f"{FOLDER}/{split(self.folder)[0]}"
+
+
+def split(folder: str) -> tuple[str, str]:
+    """The package of a nested tree's folder, and the folder below it: `("@scope/a", "lib/b")`."""
+    parts = folder.split("/")
+    length = 2 if folder.startswith("@") else 1
+    return "/".join(parts[:length]), "/".join(parts[length:])
 
 
 def _optional(meta: Json) -> bool:

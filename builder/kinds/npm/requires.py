@@ -5,18 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from builder.kinds.npm.lockfile import NpmLock
-from builder.kinds.npm.package import FOLDER, Package, find
+from builder.kinds.npm.package import FOLDER, Nested, Package, find
 from builder.kinds.npm.request import parse
 from builder.lock import Lock
 
 
 def requires(locks: Sequence[Lock]) -> Mapping[str, frozenset[str]]:
     """For each package's title the titles of those that it requires, optional ones and peers included; also of those
-    that lie in another's tarball, which are no pins."""
+    that lie in another's tarball, which are no pins. What a package's folders ask for, that package requires."""
     packages: dict[str, Package] = {}
+    nested: list[Nested] = []
     for lock in locks:
         if isinstance(lock, NpmLock):
             packages |= lock.by_location
+            nested += lock.nested
+    found = _within(packages)
+    for tree in nested:
+        within = tree.by_location
+        found |= _within(within)
+        tops = (find(within, "", name) for name in (*tree.needs, *tree.wishes))
+        owner = packages[tree.owner].title
+        found[owner] |= {one.title for one in tops if one is not None}
+    return found
+
+
+def _within(packages: Mapping[str, Package]) -> dict[str, frozenset[str]]:
+    """Of one tree."""
     return {
         package.title: frozenset(
             found.title

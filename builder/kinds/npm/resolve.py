@@ -23,11 +23,11 @@ from urllib.parse import unquote
 from builder import credentials
 from builder.digest import Digest, Json, key
 from builder.errors import HostileInput, StackbuildError, raise_all
-from builder.kinds.npm import lockfile, npm, places, tarball
+from builder.kinds.npm import lockfile, nested, npm, places, tarball
 from builder.kinds.npm.check import Wanted, problems
 from builder.kinds.npm.lockfile import NATIVE, NpmLock
-from builder.kinds.npm.package import Package, folders
-from builder.kinds.npm.platform import narrowed
+from builder.kinds.npm.package import FOLDER, Nested, Package, find, folders, split
+from builder.kinds.npm.platform import fits, narrowed
 from builder.kinds.npm.request import parse
 from builder.net import Client
 from builder.store import Store
@@ -90,6 +90,7 @@ def resolve(question: NpmQuestion, means: Means) -> NpmLock:
     wanted = question.wanted
     request = {one.name: one.spec for one in wanted.own}
     packages: dict[str, Package] = {}
+    trees: list[Nested] = []
     if request:
         asked = npm.Asked(
             dependencies=request,
@@ -100,10 +101,36 @@ def resolve(question: NpmQuestion, means: Means) -> NpmLock:
         )
         answered, claims = _judged(means.solve(asked))
         packages = _fetched(narrowed(answered, request, wanted.platform), claims, question, means)
+    for folder in wanted.nested:
+        trees.append(_nested(folder, packages, question, means))
     text = tuple(one.text for one in parse(wanted.request))
-    lock = lockfile.lock(text, packages, wanted.node, wanted.platform)
+    lock = lockfile.lock(text, packages, wanted.node, wanted.platform, tuple(trees))
     raise_all(problems(lock, wanted))
     return lock
+
+
+def _nested(folder: str, packages: Mapping[str, Package], question: NpmQuestion, means: Means) -> Nested:
+    """The tree of one folder of a package, as the package's tarball pins it.
+
+    Raises:
+        StackbuildError: the package is not there, has no such tree, or it is not from a registry alone.
+        HostileInput: the tree is malformed.
+    """
+    wanted = question.wanted
+    owner = packages.get(f"{FOLDER}/{split(folder)[0]}")
+    if owner is None or owner.digest is None:
+        raise StackbuildError(
+            f"npm-nested names a folder of a package that is not there: {folder}",
+            where=question.where,
+            expected=f"{split(folder)[0]} among what `npm` of {wanted.image} asks for",
+        )
+    found = nested.read(means.store.checked(means.store.source(owner.digest)), owner, split(folder)[1])
+    answered, claims = _judged(found.entries)
+    there = {name for name in found.wishes if (one := find(answered, "", name)) and fits(one, wanted.platform)}
+    request = {**found.needs, **{name: found.wishes[name] for name in sorted(there)}}
+    own = _fetched(narrowed(answered, request, wanted.platform), claims, question, means)
+    members = tuple(replace(own[location], within=folder) for location in sorted(own))
+    return Nested(folder=folder, needs=found.needs, wishes=found.wishes, packages=members)
 
 
 def _seed(question: NpmQuestion) -> dict[str, Any]:
@@ -164,7 +191,7 @@ def _fetched(
     packages: Mapping[str, Package], claims: Mapping[str, _Claim], question: NpmQuestion, means: Means
 ) -> dict[str, Package]:
     """The packages with what their tarballs say."""
-    old = {(one.name, one.integrity): one for one in (question.existing.packages if question.existing else ())}
+    old = {(one.name, one.integrity): one for one in (question.existing.every if question.existing else ())}
     new: dict[tuple[str, str], Package] = {}
     for package in packages.values():
         known = (package.name, claims[package.location].integrity) if not package.bundled else None

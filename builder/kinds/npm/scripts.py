@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -33,6 +33,7 @@ from builder.scan import scan
 from builder.tree import NEWEST, Entry, File
 
 _PATH: Final = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
+_NPX: Final = "usr/local/sbin/npx"
 _INTERMEDIATE: Final = re.compile(r"(.*/)?(node_gyp_bins|build[^/]*/(Release|Debug)/(obj\.target|\.deps))(/|$)")
 
 
@@ -74,6 +75,7 @@ def build(order: Order, workshop: Workshop, name: str) -> dict[str, Any]:
             (workspace / folder).mkdir()
         laid = tree(store, (order.laying, *order.beside), order.prefix, workspace / "scratch")
         put(laid, upper)
+        _lay_npx(upper)
         for stage, script in scripts:
             # A workspace for each: the kernel mounts a volatile overlay's work folder only once.
             root = Root(workspace=workspace / stage, lowers=order.lowers, upper=upper)
@@ -90,6 +92,14 @@ def build(order: Order, workshop: Workshop, name: str) -> dict[str, Any]:
         laid = lay.in_prefix(entries, order.prefix)
         written: dict[str, Any] = workshop.heavy(write_part, store, name, laid, order.codec).result()
         return written
+
+
+def _lay_npx(upper: Path) -> None:
+    """What npx does with a program that is there (npm, npx), for scripts that call `npx node-gyp`; a real one wins."""
+    place = upper / _NPX
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text('#!/bin/sh\nwhile case ${1-} in -*) ;; *) false ;; esac; do shift; done\nexec "$@"\n')
+    place.chmod(0o755)
 
 
 def _settled(upper: Path, base: str, package: Package) -> Path:
@@ -136,10 +146,14 @@ def taken(folder: Path, base: str, package: Package, foreign: Collection[str]) -
     Raises:
         HostileInput: a link leads out of the package, or there is a device, socket or pipe.
     """
-    for entry in scan(str(folder), {}):
+
+    def left_out(path: str) -> bool:
+        return bool(_INTERMEDIATE.match(path)) or any(
+            one in foreign for one in (f"{base}/{path}", *_above(f"{base}/{path}"))
+        )
+
+    for entry in _without(left_out, folder):
         path = f"{base}/{entry.path}"
-        if _INTERMEDIATE.match(entry.path) or any(one in foreign for one in (path, *_above(path))):
-            continue
         own = replace(entry, path=path, uid=0, gid=0, mtime=NEWEST, owner=package.title, xattrs=())
         match entry.kind:
             case "dir":
@@ -152,6 +166,22 @@ def taken(folder: Path, base: str, package: Package, foreign: Collection[str]) -
                 yield replace(own, mode=_mode(entry))
             case "whiteout":
                 continue  # What a script removed lay in this same folder.
+
+
+def _without(left_out: Callable[[str], bool], folder: Path) -> Iterator[Entry]:
+    """What lies in a folder. make links what it built from its intermediate folder: the first name kept is the file."""
+    heirs: dict[str, str] = {}
+    for entry in scan(str(folder), {}):
+        if left_out(entry.path):
+            heirs[entry.path] = ""
+        elif entry.kind != "hardlink" or entry.target not in heirs:
+            yield entry
+        elif heir := heirs[entry.target]:
+            yield replace(entry, target=heir)
+        else:
+            heirs[entry.target] = entry.path
+            path = folder / entry.path
+            yield replace(entry, kind="file", target="", content=File(str(path), path.stat().st_size))
 
 
 def _mode(entry: Entry) -> int:

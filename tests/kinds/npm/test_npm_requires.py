@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from builder.kinds.npm.lockfile import lock
+from builder.kinds.npm.package import Nested
 from builder.kinds.npm.requires import asked, requires
 from tests.kinds.npm.conftest import package, tree
 
@@ -26,6 +29,19 @@ def test_the_nearest_one_counts() -> None:
         "b": {"ms"},
         "ms": set(),
     }
+
+
+def test_a_package_requires_what_its_folders_ask_for() -> None:
+    inner = tuple(
+        replace(package(f"node_modules/{name}", dependencies=needs), within="a/lib")
+        for name, needs in (("b", {"ms": "1"}), ("ms", {"a": "1"}))
+    )
+    nested = Nested(folder="a/lib", needs={"b": "*"}, wishes={}, packages=inner)
+    found = requires([lock(LOCK.request, LOCK.by_location, LOCK.node, LOCK.platform, (nested,))])
+    assert found["a"] == {"a/ms", "b", "a/lib:b"}
+    assert found["a/lib:b"] == {"a/lib:ms"}
+    assert found["a/lib:ms"] == set(), "a tree does not look outside of itself"
+    assert found["b"] == {"ms"}
 
 
 def test_what_is_asked_for() -> None:

@@ -106,6 +106,26 @@ def test_a_script_sees_what_it_requires_but_leaves_it_alone(bench: Bench) -> Non
     assert set(found) == {"package.json", "x.js", "binding.gyp", "made/b"}
 
 
+def test_what_is_linked_out_of_an_intermediate_folder_is_a_file(bench: Bench) -> None:
+    """make links what it built from obj.target; the name that stayed led to one that was left out."""
+    script = """
+set -e
+mkdir -p build/Release/obj.target made; echo 12345 > build/Release/obj.target/x.node
+ln build/Release/obj.target/x.node build/Release/x.node; ln build/Release/x.node made/a
+"""
+    found = bench.run(script)
+    assert "build/Release/x.node" in found
+    kinds = {entry.path.rpartition("/")[2]: (entry.kind, entry.size) for entry in read(bench.store, bench.layer)}
+    assert kinds["x.node"] == ("file", 6)
+    assert kinds["a"][0] == "hardlink"
+
+
+def test_npx_runs_what_is_there(bench: Bench) -> None:
+    found = bench.run("mkdir made; npx --yes touch made/a; ! npx absent")
+    assert "made/a" in found
+    assert not [path for path in found if "npx" in path]
+
+
 def test_two_runs_are_equal(bench: Bench) -> None:
     script = "mkdir made; echo $PATH $HOME $npm_lifecycle_event $npm_package_name $PWD > made/a"
     bench.run(script)

@@ -60,7 +60,9 @@ def test_what_no_package_may_hold(member: Any, store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"x" * 100, gzip.compress(b"x" * 2000), tarball([("package/a", b"1" * 4000)])[:-40]]
+    "data",
+    [b"", b"x" * 100, gzip.compress(b"x" * 2000), tarball([("package/a", b"1" * 4000)])[:-40]],
+    ids=["empty", "no gzip", "no tar", "cut off"],
 )
 def test_damaged(data: bytes, store: Store) -> None:
     with pytest.raises(HostileInput, match="malformed npm package"):

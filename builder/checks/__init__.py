@@ -1,16 +1,23 @@
 """Contracts: what an image must do once it runs. One file each, with a function `check(subject)`.
 
-A contract yields outcomes; it never stops at the first that fails. Files whose names begin with `_` are parts of one.
+    with subject.volume() as home, subject.container(Start(volumes=((home, "/home/jovyan"),))) as running:
+        expect(running.ask(8888, "/api")[0], 200, "without a login")
+
+A contract yields outcomes; it never stops at the first that fails. Which runtime starts its containers it does not
+know (`builder.runtimes`). Files whose names begin with `_` are parts of one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
 
+from builder.built import Image, User
 from builder.errors import StackbuildError
 from builder.manifest.model import Target
-from builder.runtime import Image
+from builder.runtimes import Starter, volume
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +56,7 @@ class Promised:
         held: (prefix, name) of the Python packages that a base from a registry has, wherever they lie.
         foreign: whether the family begins with such a base.
         cuda: whether the variant is one for NVIDIA's hardware.
+        kernelspecs: name → HOST/PATH of the image that it names by digest.
     """
 
     target: Target
@@ -58,27 +66,41 @@ class Promised:
     held: frozenset[tuple[str, str]] = frozenset()
     foreign: bool = False
     cuda: bool = False
+    kernelspecs: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """The image under test; `promised` reads manifest and locks, which not every contract needs."""
+    """The image under test.
+
+    Attributes:
+        container: starts it; what a contract does with it is `builder.runtimes.Container`.
+        env: the image's variables.
+        promised: reads manifest and locks, which not every contract needs.
+    """
 
     image: Image
+    container: Starter
     env: dict[str, str]
     promised: Callable[[], Promised]
+
+    def volume(self, user: User | None = None, *, mode: int = 0o2775) -> AbstractContextManager[Path]:
+        """A fresh volume for one of its containers, of the image's own user or another."""
+        return volume(self.image.store, user or self.image.user(), mode=mode)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """What came out for one target.
+    """What came out for one target on one runtime.
 
     Attributes:
+        target: or the reference of an image that no manifest speaks of.
         outcomes: contract and outcome, in the order in which they were tried.
         built: whether it could be tried at all.
     """
 
-    target: Target
+    target: Target | str
+    runtime: str
     outcomes: tuple[tuple[str, Outcome], ...] = ()
     built: bool = True
 

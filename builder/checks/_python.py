@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from builder.checks import Broken, Environment, Promised, kept
 from builder.checks import _root as look
-from builder.checks._root import Found, Root, Survey
+from builder.checks._root import Found, Survey
+from builder.files import Files
 from builder.kinds.pip.requirement import satisfies
 
 
@@ -27,7 +28,7 @@ class Said:
     places: tuple[tuple[str, str, str], ...] = ()
 
 
-def installed(root: Root, walked: Survey, one: Environment) -> tuple[Found, ...]:
+def installed(root: Files, walked: Survey, one: Environment) -> tuple[Found, ...]:
     """The distributions that lie in an environment."""
     sites = (site for site in walked.sites if look.prefix_of(site) == one.prefix)
     return tuple(found for site in sites for found in look.distributions(root, site))
@@ -53,7 +54,7 @@ def unnamed(one: Environment, found: Sequence[Found]) -> float:
     return kept(f"{each.name}=={each.version} in {each.path}" for each in found if each.name not in one.pins)
 
 
-def files(one: Environment, root: Root, walked: Survey) -> float:
+def files(one: Environment, root: Files, walked: Survey) -> float:
     """Every file that a wheel's RECORD names is there with its bytes; one that two packages claim has either's."""
     claimed: dict[str, set[str]] = {}
     whose: dict[str, str] = {}
@@ -87,7 +88,7 @@ def importable(said: Said) -> float:
     return kept(f"{name}: {f'import {module}: ' if module else ''}{wrong}" for name, module, wrong in said.problems)
 
 
-def copies(promised: Promised, one: Environment, root: Root, walked: Survey, said: Said) -> float:
+def copies(promised: Promised, one: Environment, root: Files, walked: Survey, said: Said) -> float:
     """Of what is pinned, in folders of packages that no lock answers for, or that the environment's Python sees too.
 
     Debian's own Python packages, which dpkg brought, are none as long as the environment's Python does not see them.
@@ -116,7 +117,7 @@ def copies(promised: Promised, one: Environment, root: Root, walked: Survey, sai
     return kept(wrong)
 
 
-def _top(root: Root, found: Found) -> frozenset[str]:
+def _top(root: Files, found: Found) -> frozenset[str]:
     """The names that a distribution brings directly into site-packages."""
     inside = (path.removeprefix(found.folder + "/") for path, _ in look.claims(root, found))
     heads = {path.partition("/")[0].partition(".")[0] for path in inside if path.endswith((".py", ".so"))}

@@ -1,32 +1,25 @@
 """What lies in a container's root, read from the host without a program of the image.
 
-Whatever is read was written by whoever made the image: links on the way are followed as the image sees them, never
-out of the root.
-
 Sources: PyPA, "Recording installed projects" (RECORD, dist-info); conda-meta; dpkg's database.
 """
 
 from __future__ import annotations
 
-import base64
 import csv
-import hashlib
 import json
 import os
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from io import BufferedReader
-from pathlib import Path
 from typing import NoReturn
 
+from builder.files import Files
 from builder.kinds.apt.package import fields_of
 
 _NOT_OURS = ("dev", "proc", "sys")
 _METADATA = 1 << 20
 """Bytes of a METADATA that are read; its head is at its beginning."""
-_HOPS = 40
 _LIBRARY = re.compile(
     r"lib(cudart|cublas|cublasLt|cudnn\w*|cufft|curand|cusolver|cusparse|nccl|nvrtc|nvJitLink)(-[0-9a-f]+)?\.so(\.\d+)*"
 )
@@ -51,73 +44,7 @@ class Survey:
     libraries: tuple[str, ...]
 
 
-class Root:
-    """A root file system, by its folder on the host."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._parents: dict[str, str | None] = {"/": "/"}
-
-    def place(self, path: str) -> Path | None:
-        """Where a path of the image lies on the host, the last part as it is; None where links lead nowhere."""
-        parent = self._parent(posixpath.dirname(posixpath.normpath(path)))
-        return (
-            None if parent is None else self.folder / parent.strip("/") / posixpath.basename(posixpath.normpath(path))
-        )
-
-    def read(self, path: str, limit: int = 64 << 20) -> bytes | None:
-        """The beginning of a file; None where there is none."""
-        try:
-            with self._open(path) as stream:
-                return stream.read(limit)
-        except OSError:
-            return None
-
-    def names(self, path: str) -> tuple[str, ...]:
-        """What lies in a folder, sorted; nothing where there is none."""
-        folder = self._parent(posixpath.normpath(path))
-        try:
-            return tuple(sorted(os.listdir(self.folder / folder.strip("/")))) if folder else ()
-        except OSError:
-            return ()
-
-    def sha256(self, path: str) -> str | None:
-        """The digest of a file as RECORD has it; None where there is no file."""
-        try:
-            with self._open(path) as stream:
-                raw = hashlib.file_digest(stream, "sha256").digest()
-        except OSError:
-            return None
-        return base64.urlsafe_b64encode(raw).decode().rstrip("=")
-
-    def exists(self, path: str) -> bool:
-        place = self.place(path)
-        return place is not None and os.path.lexists(place)
-
-    def _open(self, path: str) -> BufferedReader:
-        place = self.place(path)
-        if place is None:
-            raise FileNotFoundError(path)
-        return open(os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
-
-    def _parent(self, path: str, hops: int = _HOPS) -> str | None:
-        """A folder's path with all links followed inside the root."""
-        if path in self._parents:
-            return self._parents[path]
-        above = self._parent(posixpath.dirname(path), hops)
-        found = None
-        if above is not None and hops:
-            found = posixpath.join(above, posixpath.basename(path))
-            try:
-                target = os.readlink(self.folder / found.strip("/"))
-                found = self._parent(posixpath.normpath(posixpath.join(above, target)), hops - 1)
-            except OSError:
-                pass  # No link: the folder itself, or nothing.
-        self._parents[path] = found
-        return found
-
-
-def survey(root: Root) -> Survey:
+def survey(root: Files) -> Survey:
     """Walk the whole root once; its links are not followed.
 
     Raises:
@@ -144,7 +71,7 @@ def prefix_of(site: str) -> str:
     return (found["prefix"] or "/") if found else ""
 
 
-def distributions(root: Root, site: str) -> Iterator[Found]:
+def distributions(root: Files, site: str) -> Iterator[Found]:
     """What importlib.metadata finds in a site-packages folder."""
     for entry in root.names(site):
         stem, dot, end = entry.rpartition(".")
@@ -158,7 +85,7 @@ def distributions(root: Root, site: str) -> Iterator[Found]:
             yield Found(name=name, version=head.get("Version") or version, folder=site, path=path)
 
 
-def claims(root: Root, found: Found) -> Iterator[tuple[str, str]]:
+def claims(root: Files, found: Found) -> Iterator[tuple[str, str]]:
     """The files that a distribution's RECORD names: path in the image, and sha256, "" where it has none."""
     text = (root.read(f"{found.path}/RECORD") or b"").decode("utf-8", "replace")
     for row in csv.reader(text.splitlines()):
@@ -167,7 +94,7 @@ def claims(root: Root, found: Found) -> Iterator[tuple[str, str]]:
             yield posixpath.normpath(posixpath.join(found.folder, row[0])), value if algorithm == "sha256" else ""
 
 
-def conda_packages(root: Root, prefix: str) -> Mapping[str, str]:
+def conda_packages(root: Files, prefix: str) -> Mapping[str, str]:
     """Name → version and build, of conda-meta."""
     found = {}
     for name in root.names(f"{prefix}/conda-meta"):
@@ -180,7 +107,7 @@ def conda_packages(root: Root, prefix: str) -> Mapping[str, str]:
     return found
 
 
-def owned_by_dpkg(root: Root) -> frozenset[str]:
+def owned_by_dpkg(root: Files) -> frozenset[str]:
     """The paths below Debian's own folders of Python packages that dpkg knows."""
     found: set[str] = set()
     for name in root.names("/var/lib/dpkg/info"):

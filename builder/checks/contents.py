@@ -9,20 +9,26 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from builder.built import ROOT
 from builder.checks import Broken, Environment, Outcome, Promised, Subject, kept, outcomes
 from builder.checks import _root as look
+from builder.checks._hosts import ADDRESS, named
 from builder.checks._python import Said, copies, files, importable, installed, parsed, pinned, unnamed
-from builder.checks._root import Root, Survey
+from builder.checks._root import Survey
 from builder.errors import StackbuildError
-from builder.runtime import Start, User, container, volume
+from builder.files import Files
+from builder.processes import give_address
+from builder.runtimes import Start
 
-_ROOT = User(uid=0, gid=0)
 _SECONDS = 120.0
 _IMPORTS = Path(__file__).with_name("_imports.py")
+_MISSING = re.compile(r"missing\s+(?:c\s+)?(/.*)")
+"""A line of `dpkg --verify`, dpkg(1), in rpm's format."""
 _PIP = "/run/stackbuild-pip"
 _RUN_PIP = f"import runpy, sys; sys.path.append('{_PIP}'); runpy.run_module('pip', run_name='__main__')"
 
@@ -36,8 +42,8 @@ def check(subject: Subject) -> Iterator[Outcome]:
         StackbuildError: the image cannot be looked into.
     """
     promised = subject.promised()
-    with container(subject.image, Start(user=_ROOT, argv=("/bin/sleep", "86400"))) as asleep:
-        root = Root(Path(f"/proc/{asleep.pid}/root"))
+    with subject.container(Start(user=ROOT, argv=("/bin/sleep", "86400"))) as asleep:
+        root = asleep.files
         try:
             walked = look.survey(root)
         except OSError as error:
@@ -51,13 +57,14 @@ def check(subject: Subject) -> Iterator[Outcome]:
         if promised.apt:
             points["dpkg's packages are those of the locks"] = lambda: _dpkg(subject, promised)
             points["dpkg --audit finds nothing"] = lambda: _audit(subject)
+            points["dpkg's packages have their files"] = lambda: _verify(subject)
         points["CUDA's libraries in CUDA's variants, and in no other"] = lambda: cuda(promised, walked)
         if "NVIDIA_REQUIRE_CUDA" in subject.env:
             points["NVIDIA_REQUIRE_CUDA asks for the CUDA that is there"] = lambda: driver(subject.env, walked)
         yield from outcomes(points)
 
 
-def _of_python(subject: Subject, promised: Promised, one: Environment, root: Root, walked: Survey) -> Points:
+def _of_python(subject: Subject, promised: Promised, one: Environment, root: Files, walked: Survey) -> Points:
     asked = cache(lambda: _imported(subject, one))
     where = f" ({one.prefix})" if len(promised.environments) > 1 else ""
     points: Points = {
@@ -80,12 +87,12 @@ def _pip_check(subject: Subject, one: Environment) -> float:
     """By the environment's own pip, else by the one that stackbuild itself has."""
     spec = find_spec("pip")
     python = f"{one.prefix}/bin/python3"
-    with volume(subject.image.store, _ROOT, mode=0o755) as folder:
+    with subject.volume(ROOT, mode=0o755) as folder:
         if "pip" not in one.pins and spec is not None and spec.origin is not None:
             ignored = shutil.ignore_patterns("__pycache__")
             shutil.copytree(Path(spec.origin).parent, folder / "pip", ignore=ignored)
         start = Start(
-            user=_ROOT,
+            user=ROOT,
             argv=(python, "-c", _RUN_PIP, "check", "--disable-pip-version-check"),
             env={"PYTHONDONTWRITEBYTECODE": "1"},
             volumes=((folder, _PIP),),
@@ -95,9 +102,17 @@ def _pip_check(subject: Subject, one: Environment) -> float:
 
 
 def _imported(subject: Subject, one: Environment) -> Said:
-    """What `_imports.py` says, run as the image's own user with the image's own environment."""
-    start = Start(argv=(f"{one.prefix}/bin/python3", "-c", _IMPORTS.read_text("utf-8"), *one.asked))
-    code, said = _run(subject, start, _SECONDS * (1 + len(one.asked)))
+    """What `_imports.py` says, run as the image's own user with the image's own environment.
+
+    The container has an address of its own, as on any network: some packages look for one when they are imported.
+    """
+    argv = (f"{one.prefix}/bin/python3", "-c", _IMPORTS.read_text("utf-8"), *one.asked)
+    with named(subject) as hosts:
+        start = Start(argv=("/bin/sleep", "86400"), volumes=((hosts, "/etc/hosts"),))
+        with subject.container(start) as running:
+            with suppress(OSError):  # Without, those that want one say so.
+                give_address(running.pid, ADDRESS)
+            code, said = running.run(*argv)
     if code:
         raise Broken("\n".join([f"Python ended with exit code {code}", *said.splitlines()[-5:]]))
     return parsed(said)
@@ -106,7 +121,7 @@ def _imported(subject: Subject, one: Environment) -> Said:
 # conda, dpkg, CUDA ------------------------------------------------------------------------------------------------
 
 
-def _conda(promised: Promised, root: Root) -> float:
+def _conda(promised: Promised, root: Files) -> float:
     wrong: list[str] = []
     for prefix, wanted in sorted(promised.conda.items()):
         wrong += differences(wanted, look.conda_packages(root, prefix))
@@ -116,7 +131,7 @@ def _conda(promised: Promised, root: Root) -> float:
 def _dpkg(subject: Subject, promised: Promised) -> float:
     architecture = promised.target.platform.partition("/")[2]
     shown = "${db:Status-Status} ${Package} ${Architecture} ${Version}\\n"
-    code, said = _run(subject, Start(user=_ROOT, argv=("dpkg-query", "--show", "--showformat", shown)))
+    code, said = _run(subject, Start(user=ROOT, argv=("dpkg-query", "--show", "--showformat", shown)))
     if code:
         raise Broken(f"dpkg-query ended with exit code {code}\n{said[-500:]}")
     rows = [line.split(" ", 3) for line in said.splitlines()]
@@ -132,8 +147,16 @@ def _dpkg(subject: Subject, promised: Promised) -> float:
 
 
 def _audit(subject: Subject) -> float:
-    code, said = _run(subject, Start(user=_ROOT, argv=("dpkg", "--audit")))
+    code, said = _run(subject, Start(user=ROOT, argv=("dpkg", "--audit")))
     return kept(said.strip().splitlines() or [f"exit code {code}"]) if code or said.strip() else 0.0
+
+
+def _verify(subject: Subject) -> float:
+    """Files that are gone; what has other bytes is left alone, as overlays are there to change configuration."""
+    code, said = _run(subject, Start(user=ROOT, argv=("dpkg", "--verify")))
+    if code not in {0, 1}:
+        raise Broken(f"dpkg --verify ended with exit code {code}\n{said[-500:]}")
+    return kept(found[1] for line in said.splitlines() if (found := _MISSING.fullmatch(line)))
 
 
 def differences(wanted: Mapping[str, str], found: Mapping[str, str]) -> Iterator[str]:
@@ -187,6 +210,6 @@ def _majors(walked: Survey) -> dict[int, str]:
 
 def _run(subject: Subject, start: Start, seconds: float = _SECONDS) -> tuple[int, str]:
     """A program in a container of its own: exit code and output."""
-    with container(subject.image, start) as running:
+    with subject.container(start) as running:
         code = running.wait(seconds)
-        return code, running.log.read_text(errors="replace")
+        return code, running.output()

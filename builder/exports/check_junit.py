@@ -1,4 +1,4 @@
-"""What contracts came to, as JUnit XML: a suite for each target and contract, a case for each point.
+"""What contracts came to, as JUnit XML: a suite for each target, contract and runtime, a case for each point.
 
 Source: the schema that Jenkins' xunit plugin publishes (junit-10.xsd), which GitLab and others read.
 """
@@ -20,12 +20,13 @@ def render(found: Sequence[Checked]) -> str:
     whole = ElementTree.Element("testsuites", name="stackbuild check")
     for one in found:
         if not one.built:
-            suite = _suite(whole, str(one.target), 1, skipped=1)
-            case = ElementTree.SubElement(suite, "testcase", classname=str(one.target), name="is built")
+            name = f"{one.target} on {one.runtime}"
+            suite = _suite(whole, name, 1, skipped=1)
+            case = ElementTree.SubElement(suite, "testcase", classname=name, name="is built")
             ElementTree.SubElement(case, "skipped", message="not built")
         for contract in dict.fromkeys(name for name, _ in one.outcomes):
             points = [outcome for name, outcome in one.outcomes if name == contract]
-            name = f"{one.target} {contract}"
+            name = f"{one.target} {contract} on {one.runtime}"
             suite = _suite(whole, name, len(points), failures=sum(bool(point.problem) for point in points))
             for point in points:
                 _case(suite, name, point)

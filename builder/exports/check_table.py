@@ -1,4 +1,4 @@
-"""What contracts came to, as a table for a terminal: a line for each target, a column for each contract."""
+"""What contracts came to, as a table for a terminal: a line for each target and runtime, a column for each contract."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from builder.exports.printable import columns, printable
 def render(found: Sequence[Checked]) -> str:
     """The text: the table, then each broken point with its problem."""
     contracts = tuple(dict.fromkeys(contract for one in found for contract, _ in one.outcomes))
-    rows = [("target", *(contracts or ("contracts",)))]
-    rows += [(str(one.target), *(_cell(one, contract) for contract in rows[0][1:])) for one in found]
+    rows = [("target", "runtime", *(contracts or ("contracts",)))]
+    rows += [(str(one.target), one.runtime, *(_cell(one, contract) for contract in rows[0][2:])) for one in found]
     lines = columns(rows)
     for one in found:
         for contract, outcome in one.outcomes:
             if outcome.problem:
-                lines += ["", f"{one.target}: {contract}: {outcome.name}"]
+                lines += ["", f"{one.target}: {contract} on {one.runtime}: {outcome.name}"]
                 lines += [f"    {printable(line)}" for line in outcome.problem.splitlines()]
     return "\n".join(lines) + "\n"
 

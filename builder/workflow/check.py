@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Final
 
 from builder import checked, checks
+from builder.built import Image
 from builder.checked import Score
-from builder.checks import Outcome, Subject
+from builder.checks import Outcome, Promised, Subject
 from builder.errors import StackbuildError
 from builder.manifest.model import Target
 from builder.platforms import runs
-from builder.runtime import Image
+from builder.runtimes import Ready, native
 from builder.workflow import build
 from builder.workflow.project import Project
 from builder.workflow.promised import promised
@@ -36,41 +37,78 @@ def contracts(project: Project, target: Target) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*named, *ALWAYS)))
 
 
-def check(project: Project, target: Target, names: tuple[str, ...] = ()) -> Iterator[tuple[str, Outcome]]:
+def check(
+    project: Project, target: Target, names: tuple[str, ...] = (), *, ready: Ready = native.ready
+) -> Generator[tuple[str, Outcome], None, None]:
     """(contract, outcome), as they come. A contract that cannot be tried is broken, and the next one is tried.
 
+    Args:
+        names: of contracts, instead of the target's own.
+        ready: the runtime whose containers are looked at, by `builder.runtimes.named`.
+
     Raises:
-        StackbuildError: the target is not built, or a contract is unknown.
+        StackbuildError: the target is not built, a contract is unknown, or the image cannot be brought to the runtime.
     """
     wanted = names or contracts(project, target)
+    _known(wanted)
+    image = open_image(project, target)
+    found: dict[str, list[Outcome]] = {}
+    for name, outcome in _tried(image, wanted, lambda: promised(project, target), ready):
+        found.setdefault(name, []).append(outcome)
+        yield name, outcome
+    _note(project, target, found)
+
+
+def check_image(image: Image, names: tuple[str, ...], *, ready: Ready) -> Generator[tuple[str, Outcome], None, None]:
+    """(contract, outcome), as they come, of an image that no manifest speaks of: a child built with a Dockerfile.
+
+    Raises:
+        StackbuildError: a contract is unknown, or needs a manifest, or the image cannot be brought to the runtime.
+    """
+    _known(names)
+    for name in names:
+        if name in ALWAYS:
+            raise StackbuildError(
+                f"the contract {name} compares an image with its manifest and locks",
+                expected="another contract, for an image that has none",
+            )
+    yield from _tried(image, names, _nothing, ready)
+
+
+def _nothing() -> Promised:
+    raise StackbuildError("no manifest and no lock promise anything of this image")
+
+
+def _known(names: tuple[str, ...]) -> None:
     known = sorted(path.stem for path in Path(checks.__file__).parent.glob("[a-z]*.py"))
-    for name in wanted:
+    for name in names:
         if name not in known:
             raise StackbuildError(f"unknown contract: {name}", expected=", ".join(known))
-    image = open_image(project, target)
-    subject = Subject(image=image, env=image.env(), promised=lambda: promised(project, target))
-    for name in wanted:
-        found: list[Outcome] = []
-        for outcome in _outcomes(name, subject):
-            found.append(outcome)
-            yield name, outcome
-        _note(project, target, name, found)
 
 
-def _outcomes(name: str, subject: Subject) -> Iterator[Outcome]:
-    module = import_module(f"builder.checks.{name}")
-    try:
-        yield from module.check(subject)
-    except (StackbuildError, OSError) as error:
-        yield Outcome(name="can be tried", problem=str(error))
+def _tried(
+    image: Image, wanted: tuple[str, ...], promises: Callable[[], Promised], ready: Ready
+) -> Generator[tuple[str, Outcome], None, None]:
+    with ready(image) as container:
+        subject = Subject(image=image, container=container, env=image.env(), promised=promises)
+        for name in wanted:
+            module = import_module(f"builder.checks.{name}")
+            try:
+                for outcome in module.check(subject):
+                    yield name, outcome
+            except (StackbuildError, OSError) as error:
+                yield name, Outcome(name="can be tried", problem=str(error))
 
 
-def _note(project: Project, target: Target, contract: str, found: Sequence[Outcome]) -> None:
-    """Let `status` tell what the contract came to."""
+def _note(project: Project, target: Target, found: Mapping[str, Sequence[Outcome]]) -> None:
+    """Let `status` tell what contracts came to."""
     end = build.plan(project, (target,))[target].image
     assert end is not None
-    score = Score(kept=sum(not one.problem for one in found), tried=len(found))
-    checked.note(project.store, end.plan_key, {contract: score})
+    scores = {
+        name: Score(kept=sum(not one.problem for one in outcomes), tried=len(outcomes))
+        for name, outcomes in found.items()
+    }
+    checked.note(project.store, end.plan_key, scores)
 
 
 def is_built(project: Project, target: Target) -> bool:

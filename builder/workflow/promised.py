@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from builder.checks import Environment, Promised
+from builder.kinds.kernelspec.request import inherited as kernelspecs
 from builder.kinds.pip.inherit import inherited, requested
 from builder.kinds.pip.python import Home, home, locked
 from builder.lock import Lock, Pin
@@ -53,6 +54,7 @@ def promised(project: Project, target: Target) -> Promised:
         held=frozenset((pin.field("prefix"), pin.name) for pin in (base.pins if base else ()) if pin.kind == "pip"),
         foreign=base is not None,
         cuda=_is_cuda(manifest, target),
+        kernelspecs={one.name: manifest.published(one.kernel) for one in kernelspecs(manifest, target)},
     )
 
 

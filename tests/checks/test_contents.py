@@ -17,7 +17,8 @@ import pytest
 from builder.checks import Broken, Environment, Promised, _python, contents
 from builder.checks import _imports as program
 from builder.checks._python import Said
-from builder.checks._root import Root, Survey, conda_packages, distributions, owned_by_dpkg, prefix_of, survey
+from builder.checks._root import Survey, conda_packages, distributions, owned_by_dpkg, prefix_of, survey
+from builder.files import Files
 from builder.manifest.model import Target
 
 SITE = "/opt/venv/lib/python3.11/site-packages"
@@ -59,10 +60,10 @@ def install(folder: Path, name: str, version: str, files: Mapping[str, str], sit
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Root:
+def root(tmp_path: Path) -> Files:
     install(tmp_path, "one", "1.0", {"one/__init__.py": "", "one/deep.py": "deep = 1\n", "../../../bin/one": "#!\n"})
     install(tmp_path, "Two", "2.0", {"two.py": "two = 2\n"})
-    return Root(tmp_path)
+    return Files(tmp_path)
 
 
 def problem(point: object, *arguments: object) -> list[str]:
@@ -75,7 +76,7 @@ def problem(point: object, *arguments: object) -> list[str]:
     return []
 
 
-def python_points(root: Root, said: Said = NOTHING) -> dict[str, list[str]]:
+def python_points(root: Files, said: Said = NOTHING) -> dict[str, list[str]]:
     walked = survey(root)
     there = _python.installed(root, walked, ENVIRONMENT)
     found = {
@@ -87,12 +88,12 @@ def python_points(root: Root, said: Said = NOTHING) -> dict[str, list[str]]:
     return {name: lines for name, lines in found.items() if lines}
 
 
-def test_what_is_as_the_locks_say_is_kept(root: Root) -> None:
+def test_what_is_as_the_locks_say_is_kept(root: Files) -> None:
     assert survey(root).sites == (SITE,)
     assert python_points(root) == {}
 
 
-def test_a_missing_package(root: Root) -> None:
+def test_a_missing_package(root: Files) -> None:
     for name in ("METADATA", "RECORD"):
         (root.folder / f"{SITE[1:]}/Two-2.0.dist-info/{name}").unlink()
     (root.folder / f"{SITE[1:]}/Two-2.0.dist-info").rmdir()
@@ -106,20 +107,20 @@ def test_versions_are_compared_as_pep_440_has_them(tmp_path: Path, there: str, k
     install(tmp_path, "one", there, {})
     install(tmp_path, "two", "2.0", {})
     wanted = {} if kept else {"pinned": [f"one: the locks say 1.0, there is {there}"]}
-    assert python_points(Root(tmp_path)) == wanted
+    assert python_points(Files(tmp_path)) == wanted
 
 
-def test_two_versions_of_one_package(root: Root) -> None:
+def test_two_versions_of_one_package(root: Files) -> None:
     install(root.folder, "one", "0.9", {})
     assert python_points(root) == {"pinned": ["one==1.0 is there 2 times: 0.9, 1.0"]}
 
 
-def test_a_package_that_no_lock_names(root: Root) -> None:
+def test_a_package_that_no_lock_names(root: Files) -> None:
     install(root.folder, "stray", "3.0", {"stray.py": ""})
     assert python_points(root) == {"unnamed": [f"stray==3.0 in {SITE}/stray-3.0.dist-info"]}
 
 
-def test_files_that_are_not_those_of_the_wheel(root: Root) -> None:
+def test_files_that_are_not_those_of_the_wheel(root: Files) -> None:
     put(root.folder, f"{SITE}/one/deep.py", "deep = 2\n")
     put(root.folder, f"{SITE}/two.py", "two = 3\n")
     (root.folder / "opt/venv/bin/one").unlink()
@@ -132,13 +133,13 @@ def test_files_that_are_not_those_of_the_wheel(root: Root) -> None:
     assert sorted(python_points(root)["files"]) == sorted(lines)
 
 
-def test_a_file_that_two_packages_claim_has_either_ones_bytes(root: Root) -> None:
+def test_a_file_that_two_packages_claim_has_either_ones_bytes(root: Files) -> None:
     """As `prefer` in the manifest settles it: RECORD still names the file that another package brings."""
     install(root.folder, "two", "2.0", {"one/deep.py": "deep = 2\n"})
     assert "files" not in python_points(root)
 
 
-def test_bytecode_has_no_digest_but_must_be_there(root: Root) -> None:
+def test_bytecode_has_no_digest_but_must_be_there(root: Files) -> None:
     with (root.folder / f"{SITE[1:]}/one-1.0.dist-info/RECORD").open("a") as stream:
         stream.write("one/__pycache__/deep.cpython-311.pyc,,\n")
     assert python_points(root) == {"files": [f"one: {SITE}/one/__pycache__/deep.cpython-311.pyc is gone"]}
@@ -161,12 +162,12 @@ def test_long_lists_are_cut() -> None:
         "/opt/conda/lib/python3.12/site-packages",
     ],
 )
-def test_second_copies(root: Root, site: str) -> None:
+def test_second_copies(root: Files, site: str) -> None:
     install(root.folder, "one", "0.9", {"one/__init__.py": "", "other.py": ""}, site)
     assert python_points(root) == {"copies": [f"one==0.9 in {site}", f"{site}/one, a module of one"]}
 
 
-def test_what_dpkg_brought_is_no_second_copy_unless_it_is_seen(root: Root) -> None:
+def test_what_dpkg_brought_is_no_second_copy_unless_it_is_seen(root: Files) -> None:
     site = "/usr/lib/python3/dist-packages"
     install(root.folder, "one", "0.9", {"one/__init__.py": ""}, site)
     assert "copies" in python_points(root)
@@ -177,7 +178,7 @@ def test_what_dpkg_brought_is_no_second_copy_unless_it_is_seen(root: Root) -> No
     assert python_points(root, seen) == {"copies": [f"one==0.9 in {site}, which /opt/venv/bin/python3 sees"]}
 
 
-def test_what_a_base_image_is_known_to_hold_is_no_second_copy(root: Root) -> None:
+def test_what_a_base_image_is_known_to_hold_is_no_second_copy(root: Files) -> None:
     site = "/usr/local/lib/python3.12/site-packages"
     install(root.folder, "one", "0.9", {"one/__init__.py": ""}, site)
     known = promised(held=frozenset({("/usr/local", "one")}))
@@ -194,7 +195,7 @@ def test_links_of_an_image_are_followed_inside_of_it(tmp_path: Path) -> None:
     (folder / "loop").symlink_to("loop")
     (folder / "usr/lib/link").symlink_to(secret)
     os.mkfifo(folder / "usr/lib/pipe")
-    root = Root(folder)
+    root = Files(folder)
     assert root.read("/lib/file") == b"mine"
     assert root.names("/lib") == ("file", "link", "pipe")
     assert root.exists("/lib/link")
@@ -216,7 +217,7 @@ def test_metadata_of_any_form(tmp_path: Path) -> None:
     put(tmp_path, f"{SITE}/egg_one-1.0-py3.11.egg-info/PKG-INFO", "Name: egg.one\nVersion: 1.0\n")
     put(tmp_path, f"{SITE}/egg_two-2.0.egg-info", "Name: egg_two\r\nVersion: 2.0\r\n\r\nText\r\n")
     put(tmp_path, f"{SITE}/bare-3.0.dist-info/other")
-    found = [(one.name, one.version) for one in distributions(Root(tmp_path), SITE)]
+    found = [(one.name, one.version) for one in distributions(Files(tmp_path), SITE)]
     assert found == [("bare", "3.0"), ("egg-one", "1.0"), ("egg-two", "2.0")]
 
 
@@ -225,7 +226,7 @@ def test_conda_meta_against_the_locks(tmp_path: Path) -> None:
     put(tmp_path, "/opt/conda/conda-meta/numpy-2.1.0-py312h2_0.json", json.dumps(record))
     put(tmp_path, "/opt/conda/conda-meta/odd.json", "{")
     put(tmp_path, "/opt/conda/conda-meta/history")
-    found = conda_packages(Root(tmp_path), "/opt/conda")
+    found = conda_packages(Files(tmp_path), "/opt/conda")
     assert list(contents.differences({"numpy": "2.1.0 py312h2_0", "odd.json": "unreadable"}, found)) == []
     assert list(contents.differences({"numpy": "2.2.0 0", "six": "1 0"}, found)) == [
         "numpy: the locks say 2.2.0 0, there is 2.1.0 py312h2_0",
@@ -245,12 +246,12 @@ def test_cuda_libraries_by_their_names(tmp_path: Path) -> None:
     for name in (*wanted, "libcudf.so.1", "libnccl.py", "libcudart.txt", "libcurand_tests"):
         put(tmp_path, f"/opt/{name}")
     put(tmp_path, "/proc/libcudart.so.13")
-    assert survey(Root(tmp_path)).libraries == tuple(sorted(f"/opt/{name}" for name in wanted))
+    assert survey(Files(tmp_path)).libraries == tuple(sorted(f"/opt/{name}" for name in wanted))
 
 
 def test_a_root_that_is_gone_has_not_nothing_in_it(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        survey(Root(tmp_path / "gone"))
+        survey(Files(tmp_path / "gone"))
 
 
 def cuda(*libraries: str) -> Survey:

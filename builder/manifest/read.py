@@ -16,7 +16,7 @@ import tomli
 
 from builder.digest import Json
 from builder.errors import StackbuildError, raise_all
-from builder.manifest import validate, variants
+from builder.manifest import edges, validate, variants
 from builder.manifest.lines import locate
 from builder.manifest.model import PLAIN, Image, Manifest, Origin, PackageSet
 from builder.manifest.schema import declaration
@@ -80,7 +80,11 @@ def _problems(document: Mapping[str, Any], lines: Mapping[str, int], path: Path)
     full = validate.expand(validate.tables(document, "images"))
     # Where the shape is wrong already, how it fits in would only be the same problem again.
     wrong = {one.path for one in found}
-    fitting = (*validate.check(document, full, requests()), *variants.check(document, full))
+    fitting = (
+        *validate.check(document, full, requests()),
+        *variants.check(document, full),
+        *edges.check(document, full),
+    )
     found += [one for one in fitting if one.path not in wrong]
     return [_error(one, line, path) for line, one in sorted(_placed(found, lines), key=lambda pair: pair[0])]
 

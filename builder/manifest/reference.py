@@ -24,7 +24,7 @@ dashes.
 ## The order inside an image
 
 It is fixed, wherever the keys stand in the file: what `from` gives, then **account, apt, conda, pip, npm, fetch,
-overlays, run**. First the user and home that the layout asks for, then packages from the system's to the
+kernelspec, overlays, run**. First the user and home that the layout asks for, then packages from the system's to the
 language's, then your own files, which may replace what packages brought, and your own scripts.
 
 ## What comes from where

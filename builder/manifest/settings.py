@@ -57,7 +57,8 @@ class Archive:
 class Layout:
     """Who owns what: user, home and groups of a family.
 
-    `home_template` is a copy of the home, from which a first start fills an empty volume; "" for none.
+    `home_template` is a copy of the home, from which a first start fills an empty volume; "" for none. `folders` are
+    in the home from the beginning, with its owner and mode.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Layout:
     groups: tuple[int, ...] = ()
     check: tuple[str, ...] = ()
     home_template: str = ""
+    folders: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,13 +65,26 @@ def test_the_sketch() -> None:
 
 def test_the_catalogue() -> None:
     manifest = read(ROOT / "stacks.toml")
+    found = {str(target) for target in manifest.targets()}
     plain = {
         f"{image}:cpu@{platform}"
-        for image in ("base", "jupyter", "jupyter-scipy", "jupyter-tensorflow")
+        for image in (
+            "base",
+            "base-trixie",
+            "jupyter",
+            "jupyter-pytorch",
+            "jupyter-scipy",
+            "jupyter-tensorflow",
+            "rstudio",
+        )
         for platform in ("linux/amd64", "linux/arm64")
     }
-    cuda = {f"{image}:cuda@linux/amd64" for image in ("jupyter-pytorch", "jupyter-tensorflow")}
-    assert {str(target) for target in manifest.targets()} == plain | cuda
+    assert plain <= found
+    cuda = {f"{image}{full}" for image in ("jupyter-pytorch", "jupyter-tensorflow") for full in ("", "-full")}
+    assert {one for one in found if ":cuda@" in one} == {f"{image}:cuda@linux/amd64" for image in cuda}
+    assert {manifest.title(one) for one in manifest.targets() if one.image.startswith("jupyter-pytorch")} == {
+        f"jupyter-pytorch{variant}{full}" for variant in ("", "-cuda", "-gaudi") for full in ("", "-full")
+    }
     scipy = Target("jupyter-scipy", "cpu", "linux/amd64")
     assert manifest.ask(scipy, "sdists") == ("kfp-server-api",)
     assert all("==" in request for request in manifest.ask(scipy, "pip"))

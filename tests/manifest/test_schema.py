@@ -160,7 +160,7 @@ def test_documents_are_up_to_date(path: str, text: str) -> None:
 
 
 def test_kinds_keep_the_documented_order() -> None:
-    documented = ["oci", "account", "apt", "conda", "pip", "npm", "fetch", "overlay", "run"]
+    documented = ["oci", "account", "apt", "conda", "pip", "npm", "fetch", "kernelspec", "overlay", "run"]
     found = list(kinds.kinds())
     assert found == sorted(found, key=documented.index)
     assert ", ".join(documented[1:]).replace("overlay", "overlays") in reference.reference().replace("\n", " ")

@@ -29,6 +29,7 @@ def plan(site: Site) -> tuple[Action, ...]:
         return ()
     layout = site.layout
     homes = [layout.home] + ([layout.home_template] if layout.home_template else [])
+    homes += [f"{layout.home}/{folder}" for folder in sorted(layout.folders)]
     options: Json = {"homes": homes, "uid": layout.uid, "gid": layout.gid, "codec": site.codec}
     return (Action(kind="account", version=1, name=f"home of {site.target}", options=options),)
 

@@ -111,7 +111,8 @@ def _entry(member: Member, plain: str, rule: Change) -> Entry:
 def account(holds: InheritedLock, layout: Layout) -> dict[str, Json] | None:
     """What must be said anew so that the layout's user is somebody and has a home; None where all is so already."""
     passwd, group = _with_user(holds.passwd, layout), _with_groups(holds.group, layout)
-    homes = [home for home in (layout.home, layout.home_template) if home and not _stands(holds, home)]
+    wanted = (layout.home, layout.home_template, *(f"{layout.home}/{folder}" for folder in layout.folders))
+    homes = [home for home in wanted if home and not _stands(holds, home)]
     if (passwd, group) == (holds.passwd, holds.group) and not homes:
         return None
     rules = {"": (0o755, 0, 0)} | {path: (mode, uid, gid) for path, mode, uid, gid in holds.folders}

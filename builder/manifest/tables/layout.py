@@ -25,6 +25,15 @@ LAYOUT: Final = table(
             "description": "A copy of the home, from which a first start fills an empty volume (HOME_TMP).",
             "examples": ["/tmp_home/jovyan"],
         },
+        "folders": listed(
+            {
+                "type": "string",
+                "title": "a folder's name",
+                "pattern": r"^[A-Za-z0-9_][A-Za-z0-9._-]*$",
+                "examples": ["work"],
+            },
+            "Folders that are in the home from the beginning, with its owner and mode.",
+        ),
         "check": listed(CONTRACT, "Contracts that images of this layout keep."),
     },
     "user",

@@ -12,6 +12,10 @@ from typing import Final, NamedTuple
 
 import pytest
 
+from builder.awaited import awaited
+from builder.locks import Locks
+from builder.manifest.read import read
+
 ROOT: Final = Path(__file__).parent.parent
 GENERATED: Final = {"manifest.md"}
 PAGES: Final = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -138,3 +142,24 @@ def test_every_page_is_linked() -> None:
     linked = {name for name in pages if f"](docs/{name})" in text or f"`docs/{name}`" in text}
     named = {name for page in PAGES[2:] for name in pages if f"]({name}" in page.read_text(encoding="utf-8")}
     assert pages <= linked | named
+
+
+def test_the_readme_s_table_has_every_image_and_what_it_waits_for() -> None:
+    """Written by `status --markdown`; sizes and contracts are of the day, the rest must follow the manifest."""
+    manifest, locks = read(ROOT / "stacks.toml"), Locks(ROOT / "locks")
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = text.partition("<!-- stackbuild status --markdown -->\n")[2].partition("<!-- end -->")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.strip().splitlines()]
+    platforms = rows[0][2:]
+    told = {
+        (image.strip("`"), variant, platform): cell
+        for image, variant, *cells in rows[2:]
+        for platform, cell in zip(platforms, cells, strict=True)
+        if cell
+    }
+    waiting = {target: awaited(manifest, locks, target) for target in manifest.targets()}
+    assert told.keys() == {(one.image, one.variant, one.platform) for one in waiting}
+    for target, sources in waiting.items():
+        cell = told[target.image, target.variant, target.platform]
+        assert re.findall("`([^`]*)`", cell) == list(sources), target
+        assert cell.startswith("awaits ") == bool(sources), target

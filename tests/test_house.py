@@ -38,14 +38,16 @@ ORDER: Final = """
     net remote sandbox scan listing failed action difference program tar content blob
     weight compression
     layer
-    unpacked plan ahead transports
+    unpacked plan ahead transports processes files
+    built
+    runtimes
     marking sweeping weighing
     parts conflicts impure signing cache kinds.*
     manifest
     locks fetching about
     awaited checked
     state
-    site locking image runtime together
+    site locking image together
     kinds
     planner
     executors checks exports templates
@@ -62,10 +64,10 @@ the manifest's schema is made; what the kinds do with a manifest comes after it.
 ONLY_IN: Final = {
     "click": ("cli", "commands"),
     "conda_lock": ("kinds.conda.lockfile",),
-    "cryptography": ("signing",),
+    "cryptography": ("checks._gateway", "signing"),
     "deflate": ("compression.gzip",),
-    "docker": ("transports.daemon",),
-    "http": ("net", "runtime"),
+    "docker": ("runtimes.docker", "transports.daemon"),
+    "http": ("net", "runtimes"),
     "installer": ("kinds.pip",),
     "isal": ("compression.gzip", "content", "unpacked"),
     "multiprocessing": ("executors",),

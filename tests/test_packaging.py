@@ -105,8 +105,8 @@ def test_every_file_of_the_package_is_shipped(prefix: Path) -> None:
 def _listing(folder: Path) -> list[str]:
     rows = []
     for path in sorted(folder.rglob("*")):
-        if path.is_dir() and not path.is_symlink():
-            continue
+        if (path.is_dir() and not path.is_symlink()) or path.parent.name == "__pycache__":
+            continue  # pip compiles what an overlay has of Python.
         program = "x" if path.stat().st_mode & stat.S_IXUSR else "-"
         content = f"-> {path.readlink()}" if path.is_symlink() else path.read_bytes().hex()
         rows.append(f"{program} {path.relative_to(folder)} {content}")

@@ -20,9 +20,10 @@ IMPORTS = "what the manifest asks for can be imported, from its own files"
 COPIES = "no second copy of a Python package"
 DPKG = "dpkg's packages are those of the locks"
 AUDIT = "dpkg --audit finds nothing"
+MISSING = "dpkg's packages have their files"
 CUDA = "CUDA's libraries in CUDA's variants, and in no other"
 DRIVER = "NVIDIA_REQUIRE_CUDA asks for the CUDA that is there"
-ALL = [PINNED, UNNAMED, PIP, COPIES, IMPORTS, FILES, DPKG, AUDIT, CUDA]
+ALL = [PINNED, UNNAMED, PIP, COPIES, IMPORTS, FILES, DPKG, AUDIT, MISSING, CUDA]
 
 
 def metadata(name: str, version: str, *more: str) -> str:
@@ -46,12 +47,15 @@ def test_what_was_built_keeps_it(small: Site, tmp_path: Path) -> None:
     """pip check is proven with stackbuild's own pip, as the image has none."""
     said = small.run("check", "--all", "--junit", str(tmp_path / "junit.xml"))
     assert [line.split() for line in said.out.splitlines()] == [
-        ["target", "contents"],
-        [f"base:cpu@{NATIVE}", "kept"],
-        [f"tool:cpu@{NATIVE}", "kept"],
+        ["target", "runtime", "contents"],
+        [f"base:cpu@{NATIVE}", "native", "kept"],
+        [f"tool:cpu@{NATIVE}", "native", "kept"],
     ]
     suites = ElementTree.parse(tmp_path / "junit.xml").getroot().findall("testsuite")
-    assert [suite.get("name") for suite in suites] == [f"base:cpu@{NATIVE} contents", f"tool:cpu@{NATIVE} contents"]
+    assert [suite.get("name") for suite in suites] == [
+        f"base:cpu@{NATIVE} contents on native",
+        f"tool:cpu@{NATIVE} contents on native",
+    ]
     assert [case.get("name") for case in suites[1]] == ALL
     assert [suite.get("failures") for suite in suites] == ["0", "0"]
 
@@ -81,17 +85,26 @@ def test_a_target_or_all_of_them(small: Site, arguments: tuple[str, ...]) -> Non
 def test_a_fault_breaks_its_own_point(
     small: Site, tmp_path: Path, files: dict[str, str], points: dict[str, str]
 ) -> None:
-    found = broken(small.clone(tmp_path), files)
+    found = broken(small.clone(tmp_path, unpacked=True), files)
     assert sorted(found) == sorted(points), found
     for name, text in points.items():
         assert text in found[name]
+
+
+def test_a_file_that_is_gone_is_missed(small: Site, tmp_path: Path) -> None:
+    """Folders that dpkg had renamed into place hid files of other layers, and nothing told."""
+    info = "var/lib/dpkg/info/base-files"
+    code, listed = small.inside("tool", f"cat /{info}.list")
+    assert code == 0
+    gone = {f"{info}.list": f"{listed}/usr/share/gone\n", f"{info}.md5sums": f"{'0' * 32}  usr/share/gone\n"}
+    assert broken(small.clone(tmp_path, unpacked=True), gone) == {MISSING: "/usr/share/gone"}
 
 
 def test_many_faults_break_a_point_each(small: Site, tmp_path: Path) -> None:
     """Faults that only the image's own programs see: dpkg, pip, Python."""
     code, status = small.inside("tool", "cat /var/lib/dpkg/status")
     assert code == 0
-    site = small.clone(tmp_path)
+    site = small.clone(tmp_path, unpacked=True)
     site.edit("[images.tool]\n", '[images.tool]\nenv = { PYTHONPATH = "/opt/shadow" }\n')
     found = broken(
         site,
@@ -127,7 +140,7 @@ def damaged(status: str) -> str:
 
 
 def test_a_cuda_variant_has_cuda_of_one_version(small: Site, tmp_path: Path) -> None:
-    site = small.clone(tmp_path)
+    site = small.clone(tmp_path, unpacked=True)
     site.edit("[images.base]", '[variants.cuda]\nenv = { NVIDIA_REQUIRE_CUDA = "cuda>=13.0" }\n\n[images.base]')
     site.edit("[images.tool]\n", '[images.tool]\nvariants = ["cpu", "cuda"]\n')
     site.run("lock")
@@ -137,5 +150,6 @@ def test_a_cuda_variant_has_cuda_of_one_version(small: Site, tmp_path: Path) -> 
     assert found == {DRIVER: wanted}
     said = site.try_("check", "--all")
     assert said.code == 1
-    assert f"tool:cuda@{NATIVE}  1 of 10 broken" in said.out
-    assert f"tool:cpu@{NATIVE}   not built" in said.out
+    rows = [line.split(maxsplit=2) for line in said.out.splitlines()]
+    assert [f"tool:cuda@{NATIVE}", "native", "1 of 11 broken"] in rows
+    assert [f"tool:cpu@{NATIVE}", "native", "not built"] in rows

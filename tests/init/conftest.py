@@ -12,6 +12,7 @@ import pytest
 
 from tests.tools import absent
 
+from . import s6_overlay
 from .container import Image
 
 SUITE = os.environ.get("STACKBUILD_TEST_SUITE", "bookworm")
@@ -66,27 +67,40 @@ def overlays(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Each overlay as it lies in an image: owned by jovyan and group 0, every file 0755."""
     folder = tmp_path_factory.mktemp("overlays")
     copies = {}
-    for name in ("s6", "base", "jupyter"):
+    for name in ("s6", "base", "code-server", "jupyter"):
         copies[name] = folder / name
         shutil.copytree(OVERLAYS / name, copies[name], symlinks=True)
         for path in (copies[name], *copies[name].rglob("*")):
             os.chown(path, JOVYAN, 0, follow_symlinks=False)
-            path.chmod(0o755)
+            if not path.is_symlink():
+                path.chmod(0o755)
     return copies
 
 
+@pytest.fixture(scope="session", params=["ours", pytest.param("fetched", marks=pytest.mark.catalogue)])
+def init(
+    request: pytest.FixtureRequest, debian: Path, overlays: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, ...]:
+    """Layers with the /init under test, on Debian: our overlay's, or what tarballs of s6-overlay's shape give."""
+    if request.param == "ours":
+        return (overlays["s6"], debian)
+    return (*s6_overlay.built(tmp_path_factory.mktemp("s6-overlay"), debian), debian)
+
+
 @pytest.fixture
-def image(debian: Path, user_namespace: Path, overlays: dict[str, Path], tmp_path: Path) -> Iterator[Image]:
+def image(init: tuple[Path, ...], user_namespace: Path, tmp_path: Path) -> Iterator[Image]:
     """An image of Debian and /init, without services or start scripts."""
-    built = Image(layers=(overlays["s6"], debian), user_namespace=user_namespace, folder=tmp_path)
+    built = Image(layers=init, user_namespace=user_namespace, folder=tmp_path)
     yield built
     built.kill_all()
 
 
 @pytest.fixture
-def notebook(debian: Path, user_namespace: Path, overlays: dict[str, Path], tmp_path: Path) -> Iterator[Image]:
+def notebook(
+    init: tuple[Path, ...], user_namespace: Path, overlays: dict[str, Path], tmp_path: Path
+) -> Iterator[Image]:
     """An image with the base's and Jupyter's overlays on top of /init."""
-    layers = (overlays["jupyter"], overlays["base"], overlays["s6"], debian)
+    layers = (overlays["jupyter"], overlays["base"], *init)
     built = Image(layers=layers, user_namespace=user_namespace, folder=tmp_path)
     yield built
     built.kill_all()

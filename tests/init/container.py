@@ -17,8 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGTERM, Signals
 
-DEADLINE = 15.0
-"""Seconds after which a start that should be over counts as hung."""
+DEADLINE = 60.0
+"""Seconds after which a start that should be over counts as hung, on a machine with much else to do."""
+
+PATIENT = {"S6_SERVICES_GRACETIME": "600000", "S6_KILL_GRACETIME": "600000"}
+"""Whoever waits for grace times instead of processes is hung."""
 
 UNTIL_UP = "until [ -e /run/s6/up ]; do sleep 0.01; done"
 """Shell words for a CMD that has to come after a service's own `: >/run/s6/up`."""

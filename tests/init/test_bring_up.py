@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from .container import RANDOM, ROOT, UNTIL_UP, Image
+from .container import DEFAULT, RANDOM, ROOT, UNTIL_UP, Image, Options
 
 FOREVER = "exec sleep infinity"
 FAIL_2 = {"S6_BEHAVIOUR_IF_STAGE2_FAILS": "2"}
@@ -75,6 +75,7 @@ def test_without_cmd_it_stays_up(image: Image) -> None:
     image.script("etc/services.d/web/run", f"echo service; {FOREVER}")
     container = image.start()
     container.wait_for("service\n")
+    container.execute("s6-svwait", "-u", "/run/service/web")  # s6 notes that it is up after it has begun to speak.
     assert container.execute("s6-svstat", "-o", "up", "/run/service/web") == "true\n"
 
 
@@ -117,12 +118,12 @@ def test_cmd_waits_for_a_service_that_tells_when_it_is_ready(image: Image) -> No
 
 
 def test_maxtime_bounds_the_start_scripts(image: Image) -> None:
-    image.script("etc/cont-init.d/01", "echo begun; sleep 30; echo never")
+    image.script("etc/cont-init.d/01", "echo begun; sleep 300; echo never")
     image.script("etc/services.d/web/run", f"echo service; {FOREVER}")
-    env = {"S6_CMD_WAIT_FOR_SERVICES_MAXTIME": "200"}
+    env = {"S6_CMD_WAIT_FOR_SERVICES_MAXTIME": "1000"}
     begin = time.monotonic()
     outcome = image.start("echo", "cmd", env=FAIL_2 | env).end()
-    assert 0.2 <= time.monotonic() - begin < 2
+    assert 1 <= time.monotonic() - begin < 20
     assert (outcome.code, outcome.out) == (124, "begun\n")
     assert "not up within S6_CMD_WAIT_FOR_SERVICES_MAXTIME" in outcome.err
 
@@ -137,7 +138,7 @@ def test_maxtime_bounds_the_start_scripts(image: Image) -> None:
 def test_maxtime_bounds_the_services(image: Image) -> None:
     image.script("etc/services.d/web/run", f"echo service; {FOREVER}")
     image.file("etc/services.d/web/notification-fd", "3\n")
-    env = {"S6_CMD_WAIT_FOR_SERVICES_MAXTIME": "200"}
+    env = {"S6_CMD_WAIT_FOR_SERVICES_MAXTIME": "1000"}
     outcome = image.start("echo", "cmd", env=FAIL_2 | env).end()
     assert (outcome.code, outcome.out) == (124, "service\n")
 
@@ -150,13 +151,24 @@ def test_maxtime_that_is_zero_or_no_number_is_no_bound(image: Image, value: str)
 
 
 def test_start_up_is_quick(image: Image) -> None:
-    """A tenth of a second is five times what it takes, mounts included, on two slow cores."""
+    """A tenth of a second is five times what it takes, mounts included, on two slow cores that do nothing else.
+
+    Where they do, it takes no more than ten times what a start without /init takes.
+    """
     image.script("etc/services.d/web/run", f"echo up; {FOREVER}")
-    seconds = []
-    for _ in range(5):
+    bare = Options(entrypoint=("/bin/sh", "-c", f"echo up; {FOREVER}"))
+
+    def seconds(options: Options) -> float:
         begin = time.monotonic()
-        container = image.start()
+        container = image.start(options=options)
         container.wait_for("up\n")
-        seconds.append(time.monotonic() - begin)
+        taken = time.monotonic() - begin
         container.kill()
-    assert min(seconds) < 0.1
+        return taken
+
+    without = ours = float("inf")
+    for _ in range(20):
+        without, ours = min(without, seconds(bare)), min(ours, seconds(DEFAULT))
+        if ours < max(0.1, 10 * without):
+            return
+    raise AssertionError(f"{ours:.3f} s, without /init {without:.3f} s")

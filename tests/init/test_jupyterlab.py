@@ -85,8 +85,7 @@ def test_its_own_folders_lie_outside_of_home_and_are_private(lab_image: Image, u
 
 def test_a_folder_of_somebody_else_is_refused(lab_image: Image) -> None:
     (lab_image.tmp / f"jupyter-{RANDOM.uid}").mkdir(mode=0o777)
-    container = lab_image.start("sleep", "0.2", env=ENV)
-    outcome = container.end()
+    outcome = lab_image.start("s6-svwait", "-d", "/run/service/jupyterlab", env=ENV).end()
     assert outcome.out == ""
     assert f"jupyterlab: fatal: /tmp/jupyter-{RANDOM.uid} belongs to somebody else" in outcome.err
 

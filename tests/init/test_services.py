@@ -34,7 +34,8 @@ def test_finish_is_told_how_the_service_died(image: Image, death: str, told: str
 def test_finish_may_give_up_on_the_service(image: Image) -> None:
     image.script("etc/services.d/web/run", "echo life; exit 1")
     image.script("etc/services.d/web/finish", "exit 125")
-    container = image.start("sh", "-c", "sleep 1.3; s6-svstat -o up /run/service/web")
+    cmd = "s6-svwait -D /run/service/web; sleep 1.3; s6-svstat -o up /run/service/web"  # s6 restarts after a second.
+    container = image.start("sh", "-c", cmd)
     assert container.end().out == "life\nfalse\n"
 
 
@@ -76,8 +77,13 @@ def test_zombies_are_reaped(image: Image) -> None:
     image.script("orphan", "(sleep 0.05 &) ")
     image.script(
         "cmd",
-        "for i in $(seq 50); do /orphan; done; sleep 0.3\n"
-        "cat /proc/[0-9]*/stat 2>/dev/null | sed 's/.*) //' | grep -c ^Z",
+        "for i in $(seq 50); do /orphan; done\n"
+        "while cat /proc/[0-9]*/cmdline 2>/dev/null | grep -aq '[o]rphan\\|[0]\\.05'; do sleep 0.01; done\n"
+        "for i in $(seq 100); do\n"
+        "    zombies=$(cat /proc/[0-9]*/stat 2>/dev/null | sed 's/.*) //' | grep -c ^Z)\n"
+        '    [ "$zombies" -gt 0 ] || break; sleep 0.05\n'
+        "done\n"
+        "echo $zombies",
     )
     assert image.start("/cmd").end().out == "0\n"
 

@@ -5,7 +5,7 @@ from signal import SIGINT, SIGQUIT, SIGTERM, Signals
 
 import pytest
 
-from .container import Image
+from .container import PATIENT, Image
 
 DEAF = "trap '' TERM; echo up; while :; do sleep 30; done"
 
@@ -17,33 +17,31 @@ def test_services_then_scripts_then_all_the_rest(image: Image, number: Signals) 
     image.script("etc/services.d/web/finish", "echo finish")
     image.script("etc/cont-finish.d/02", "echo two")
     image.script("etc/cont-finish.d/01", 'echo "one $A"; exit 5', shebang="/command/with-contenv sh")
-    container = image.start("sh", "-c", stoppable.format("cmd"), env={"A": "1"})
+    container = image.start("sh", "-c", stoppable.format("cmd"), env={"A": "1", **PATIENT})
     container.wait_for("up\nup\n")
-    begin = time.monotonic()
     outcome = container.end(send=number)
     assert outcome.out == "up\nup\nservice\nfinish\none 1\ntwo\ncmd\n"
     assert (outcome.code, outcome.err) == (0, "")
-    assert time.monotonic() - begin < 1, "it waits for processes, not for the grace times"
 
 
 def test_it_ends_as_soon_as_all_processes_have(image: Image) -> None:
     image.script("etc/services.d/web/run", "echo up; exec sleep infinity")
-    container = image.start()
+    container = image.start(env=PATIENT)
     container.wait_for("up\n")
-    begin = time.monotonic()
     assert container.end(send=SIGTERM).code == 0
-    assert time.monotonic() - begin < 0.5
 
 
 def test_a_second_signal_changes_nothing(image: Image) -> None:
-    image.script("etc/services.d/web/run", "trap 'sleep 0.3; exit' TERM; echo up; sleep 30 & wait")
+    held = "until [ -e /tmp/enough ]; do sleep 0.01; done"
+    image.script("etc/services.d/web/run", f"trap '{held}; exit' TERM; echo up; sleep 30 & wait")
     image.script("etc/cont-finish.d/01", "echo finished")
-    container = image.start()
+    container = image.start(env=PATIENT)
     container.wait_for("up\n")
-    for _ in range(3):
+    for _ in range(4):
         container.signal(SIGTERM)
         time.sleep(0.03)
-    outcome = container.end(send=SIGTERM)
+    (image.tmp / "enough").touch()
+    outcome = container.end()
     assert (outcome.code, outcome.out, outcome.err) == (0, "up\nfinished\n", "")
 
 
@@ -54,7 +52,7 @@ def test_a_deaf_service_has_both_grace_times_and_no_more(image: Image) -> None:
     container.wait_for("up\n")
     begin = time.monotonic()
     outcome = container.end(send=SIGTERM)
-    assert 0.5 <= time.monotonic() - begin < 1.5
+    assert 0.5 <= time.monotonic() - begin < 5, "less than the default"
     assert (outcome.code, outcome.out) == (0, "up\nfinished\n")
     assert "timed out" in outcome.err
 
@@ -65,7 +63,7 @@ def test_grace_times_are_three_seconds_each_by_default(image: Image) -> None:
     container.wait_for("up\n")
     begin = time.monotonic()
     assert container.end(send=SIGTERM).code == 0
-    assert 6 <= time.monotonic() - begin < 7
+    assert 6 <= time.monotonic() - begin < 15
 
 
 def test_processes_outside_of_supervision_get_term_then_kill(image: Image) -> None:
@@ -81,7 +79,7 @@ def test_processes_outside_of_supervision_get_term_then_kill(image: Image) -> No
     container.wait_for("up\nup\n")
     begin = time.monotonic()
     outcome = container.end(send=SIGTERM)
-    assert 0.3 <= time.monotonic() - begin < 1.3
+    assert 0.3 <= time.monotonic() - begin < 3, "less than the default"
     assert outcome.out == "up\nup\npolite\n"
 
 

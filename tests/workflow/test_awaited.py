@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from builder.awaited import awaited, ready, sources
+from builder.checked import Score, note
 from builder.manifest.model import Target
+from builder.platforms import NATIVE
+from builder.workflow import build
 from tests.e2e.project import Said
 from tests.e2e.project import Site as Commands
 from tests.image_family import Site
@@ -124,6 +128,23 @@ def test_status_tells(site: Site, far: Service) -> None:
     assert rows["child:cpu@linux/amd64"]["awaits"] == [far.url]
     assert rows["lab:cpu@linux/amd64"]["awaits"] == []
     table = run(site, "status", "--markdown").out.splitlines()
-    assert table[0] == "| image | variant | platform | locked | built | contracts | size |"
-    assert f"| `child` | cpu | linux/amd64 | awaits `{far.url}` | no |  |  |" in table
-    assert "| `lab` | cpu | linux/amd64 | yes | no |  |  |" in table
+    assert table[:2] == ["| image | variant | linux/amd64 | linux/arm64 |", "| --- | --- | --- | --- |"]
+    assert f"| `child` | cpu | awaits `{far.url}` | awaits `{far.url}` |" in table
+    assert "| `half` | cpu | locked | awaits `a machine for arm64` |" in table
+
+
+def test_status_tells_what_was_built_and_checked(site: Site) -> None:
+    assert run(site, "lock").code == 0
+    assert run(site, "build", "--no-start", f"lab@{NATIVE}").code == 0
+    table = run(site, "status", "--markdown", f"lab@{NATIVE}").out.splitlines()
+    assert re.fullmatch(r"\| `lab` \| cpu \| [0-9.]+ k?B \|", table[2])
+    project = site.project()
+    (target,) = [one for one in project.manifest.targets() if (one.image, one.platform) == ("lab", NATIVE)]
+    end = build.plan(project, [target])[target].image
+    assert end is not None
+    note(site.store, end.plan_key, {"contents": Score(kept=3, tried=3), "kubeflow": Score(kept=4, tried=6)})
+    table = run(site, "status", "--markdown", f"lab@{NATIVE}").out.splitlines()
+    assert table[2].endswith("B, kubeflow broken: 2 points |")
+    note(site.store, end.plan_key, {"kubeflow": Score(kept=6, tried=6)})
+    table = run(site, "status", "--markdown", f"lab@{NATIVE}").out.splitlines()
+    assert table[2].endswith("B, contents and kubeflow kept |")

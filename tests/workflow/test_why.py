@@ -45,7 +45,7 @@ def test_everything_that_debian_brings_is_asked_for_or_required() -> None:
 
 
 def test_why(site: Site) -> None:
-    text = site.run("why", "threadpoolctl").out
+    text = site.run("why", "threadpoolctl", "jupyter-scipy").out
     (heading, where, chain) = text.splitlines()[:3]
     assert re.fullmatch(r"threadpoolctl [0-9.]+ \(pip, locked in jupyter-scipy\)", heading)
     assert where == "  in jupyter-scipy:cpu@linux/amd64, jupyter-scipy:cpu@linux/arm64"

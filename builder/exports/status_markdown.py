@@ -1,4 +1,7 @@
-"""The state of targets as a Markdown table, for a README: what there is, how big, and what it waits for."""
+"""The state of targets as a Markdown table, for a README: what there is, how big, and what it waits for.
+
+A row for each image and variant, a column for each platform.
+"""
 
 from __future__ import annotations
 
@@ -7,42 +10,38 @@ from collections.abc import Sequence
 from builder.exports.printable import amount, count, printable
 from builder.state import State
 
-_HEAD = ("image", "variant", "platform", "locked", "built", "contracts", "size")
-
 
 def render(found: Sequence[State]) -> str:
-    """The text, a row for each target, in their order."""
-    rows = [_HEAD, ("---",) * len(_HEAD), *(_row(one) for one in found)]
+    """The text, in the order of the targets."""
+    platforms = tuple(dict.fromkeys(one.target.platform for one in found))
+    cells = {(one.target.image, one.target.variant, one.target.platform): _cell(one) for one in found}
+    rows = [("image", "variant", *platforms), ("---",) * (2 + len(platforms))]
+    for image, variant in dict.fromkeys((image, variant) for image, variant, _ in cells):
+        rows.append((f"`{image}`", variant, *(cells.get((image, variant, platform), "") for platform in platforms)))
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def _row(one: State) -> tuple[str, ...]:
-    target = one.target
-    return (
-        f"`{target.image}`",
-        target.variant,
-        target.platform,
-        f"awaits {', '.join(map(_code, one.awaits))}" if one.awaits else _cell(one.locked),
-        _cell(one.built),
-        _contracts(one),
-        amount(one.size) if one.size else "",
-    )
+def _cell(one: State) -> str:
+    """`281.1 MB, kubeflow and contents kept`, `locked`, or what it waits for."""
+    if one.awaits:
+        return f"awaits {', '.join(map(_code, one.awaits))}"
+    if one.locked != "yes":
+        return _plain(one.locked)
+    if one.built != "yes":
+        return "locked" if one.built == "no" else "locked, built before"
+    return ", ".join(filter(None, (amount(one.size), _contracts(one))))
 
 
 def _contracts(one: State) -> str:
-    """`kubeflow, contents kept: 17 points`; broken ones are named, whatever else was kept."""
-    broken = [
-        f"{name} broken: {tried - kept} of {tried}" for name, (kept, tried) in one.checked.items() if kept < tried
-    ]
-    if broken:
-        return ", ".join(broken)
-    points = sum(tried for _, tried in one.checked.values())
-    return f"{', '.join(one.checked)} kept: {count(points, 'point')}" if points else ""
+    """`kubeflow, contents kept`; broken ones are named, whatever else was kept."""
+    scores = one.checked.items()
+    broken = [f"{name} broken: {count(tried - kept, 'point')}" for name, (kept, tried) in scores if kept < tried]
+    return ", ".join(broken) or (f"{' and '.join(one.checked)} kept" if one.checked else "")
 
 
 def _code(text: str) -> str:
-    return f"`{_cell(text).replace('`', '')}`"
+    return f"`{_plain(text).replace('`', '')}`"
 
 
-def _cell(text: str) -> str:
+def _plain(text: str) -> str:
     return printable(text).replace("|", "\\|")

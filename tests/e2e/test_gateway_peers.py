@@ -96,7 +96,7 @@ def references(site: Site) -> list[str]:
 
 
 @contextmanager
-def serving(daemon: Docker, image: str, *arguments: str) -> Iterator[Server]:
+def serving(daemon: Docker, image: str, *arguments: str, port: int = 8888) -> Iterator[Server]:
     """A gateway in a container that may talk to the daemon; nothing of it or of its kernels stays."""
     path = daemon.host.removeprefix("unix://")
     group = str(os.stat(path).st_gid)
@@ -105,7 +105,7 @@ def serving(daemon: Docker, image: str, *arguments: str) -> Iterator[Server]:
         "--volume", f"{path}:/var/run/docker.sock", *_listens(daemon.address), *arguments, daemon.images[image],
     ).strip()  # fmt: skip
     try:
-        server = Server(daemon.address, token=TOKEN)
+        server = Server(daemon.address, port, token=TOKEN)
         server.wait()
         yield server
     except BaseException:
@@ -220,8 +220,9 @@ def test_a_kernel_may_not_be_root(published: Docker, enterprise: Server) -> None
 
 
 def test_an_allow_list_is_kept(published: Docker) -> None:
-    options = ("--env", f"EG_AUTH_TOKEN={TOKEN}", "--env", "EG_ALLOWED_KERNELS=r_docker")
-    with serving(published, "enterprise-gateway", *options) as server:
+    env = {"EG_AUTH_TOKEN": TOKEN, "EG_ALLOWED_KERNELS": "r_docker", "EG_PORT": "8889", "EG_RESPONSE_PORT": "8879"}
+    options = [word for name, value in env.items() for word in ("--env", f"{name}={value}")]
+    with serving(published, "enterprise-gateway", *options, port=8889) as server:  # Beside the one of the tests before.
         status, found = server.ask("GET", "/api/kernelspecs")
         assert (status, list(found["kernelspecs"])) == (200, ["r_docker"])
         status, _ = server.ask("POST", "/api/kernels", {"name": "python_docker", "env": {"KERNEL_USERNAME": "alice"}})

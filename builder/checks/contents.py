@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache
@@ -112,7 +114,12 @@ def _imported(subject: Subject, one: Environment) -> Said:
         with subject.container(start) as running:
             with suppress(OSError):  # Without, those that want one say so.
                 give_address(running.pid, ADDRESS)
-            code, said = running.run(*argv)
+            over = threading.Timer(_SECONDS * (1 + len(one.asked)), running.signal, (signal.SIGKILL,))
+            over.start()  # A Python of the image that hangs ends with its container.
+            try:
+                code, said = running.run(*argv)
+            finally:
+                over.cancel()
     if code:
         raise Broken("\n".join([f"Python ended with exit code {code}", *said.splitlines()[-5:]]))
     return parsed(said)

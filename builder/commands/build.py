@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from builder.workflow.project import Project
 
 
+_MOST = 5
+"""Targets of other platforms that are named; the rest is counted."""
+
+
 @click.command("build", help=__doc__)
 @click.argument("wanted", metavar="[TARGET]...", nargs=-1)
 @click.option(
@@ -162,7 +166,9 @@ def _say(built: fresh.Built, as_json: bool) -> None:
         for target in found:
             print(f"{name}: {target}")
     if built.skipped:
-        names = ", ".join(str(target) for target in built.skipped)
+        names = ", ".join(map(str, built.skipped[:_MOST]))
+        if len(built.skipped) > _MOST:
+            names += f" and {len(built.skipped) - _MOST} more"
         print(f"other platforms, name them to build them: {names}", file=sys.stderr)
 
 

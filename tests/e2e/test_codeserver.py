@@ -1,6 +1,7 @@
 """Kubeflow's code-server images, from the committed locks to a workbench that answers.
 
-`codeserver-python` waits for open-vsx.org; here two extensions of a few bytes stand in for those that lie there.
+`codeserver-python` waits for open-vsx.org and conda-forge; here two extensions of a few bytes stand in for those that
+lie there, and Debian's Python for conda's.
 """
 
 from __future__ import annotations
@@ -25,6 +26,15 @@ pytestmark = pytest.mark.catalogue
 
 APP = "/opt/npm/lib/node_modules/code-server"
 PORT = 8888
+CONDA = """use = ["conda-python", "kubeflow"]
+channels = ["conda-forge"]
+python = { from = "conda" }
+pip = ["ipykernel==7.2.0"]
+"""
+DEBIAN = """use = ["kubeflow"]
+python = { from = "apt", prefix = "/opt/venv" }
+pip = ["ipykernel==7.2.0", "pip==26.1.1"]
+"""
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +127,9 @@ def test_python_and_its_extensions(site: Site, downloads: Path, tmp_path: Path) 
     with serve(tmp_path) as service:
         other = site.copy(tmp_path / "project")
         path = other.folder / "stacks.toml"
-        path.write_text(path.read_text().replace("https://open-vsx.org/", f"{service.url}/"))
+        text = path.read_text().replace("https://open-vsx.org/", f"{service.url}/")
+        assert CONDA in text
+        path.write_text(text.replace(CONDA, DEBIAN))
         share_sources(downloads, other.store_path)
         said = other.try_("lock", "--awaited", f"codeserver-python@{NATIVE}")
         if said.code:

@@ -14,6 +14,7 @@ import pytest
 from builder import runtimes
 from builder.built import ROOT, Image, User
 from builder.errors import StackbuildError
+from builder.processes import give_address
 from builder.runtimes import Container, Start, Starter, named, volume
 from tests.runtimes.conftest import RUNTIMES
 
@@ -134,6 +135,17 @@ def test_what_a_container_wrote_elsewhere_is_gone_with_it(container: Starter) ->
 
 
 # The network ------------------------------------------------------------------------------------------------------
+
+
+def test_a_container_can_be_given_an_address(container: Starter) -> None:
+    """Of an interface that is no loopback, as some packages want one when they are imported; it leads nowhere."""
+    script = """
+import socket
+print("net0" in [name for _, name in socket.if_nameindex()], socket.create_server(("192.0.2.1", 0)).getsockname()[0])
+"""
+    with container(Start(argv=("/bin/sleep", "1000"))) as running:
+        give_address(running.pid, "192.0.2.1")
+        assert running.run("python3", "-c", script) == (0, "True 192.0.2.1\n")
 
 
 def test_there_is_a_loopback_and_no_other_network(container: Starter) -> None:

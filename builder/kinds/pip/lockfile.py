@@ -47,6 +47,7 @@ _PIN = re.compile(r"([a-z0-9]+(?:-[a-z0-9]+)*)==([A-Za-z0-9][A-Za-z0-9.!+_-]*) \
 _HASH = re.compile(r"    --hash=(\S*)")
 _FILE = re.compile(r"    # file: ([A-Za-z0-9][A-Za-z0-9.!+_-]*) ([0-9]+)")
 _COMMENT = re.compile(r"    # (?:(index:|via) ([A-Za-z0-9._-]+)|(requires:) (\S(?:.*\S)?))")
+_CONTROL = re.compile(r"[\x00-\x1f]")
 _SUFFIXES = (".tar.gz", ".zip")
 
 
@@ -82,7 +83,7 @@ def dumps(lock: PipLock) -> str:
             lines += ["#", f"# {key}: {item}"]
     for pin in lock.pins:
         lines += ["", *_pin_lines(pin)]
-    if any(ord(character) < 32 for line in lines for character in line):
+    if any(map(_CONTROL.search, lines)):
         raise StackbuildError("a lock's value holds a control character", next_step="relock; report the package")
     return "\n".join(lines) + "\n"
 

@@ -4,7 +4,8 @@ A lock names an archive and a path below it, never a host. A host is found, for 
 
     1. `STACKBUILD_MIRROR_<ARCHIVE>` (upper case, `-` as `_`): one or more URLs, separated by spaces; or the user's
        configuration. `STACKBUILD_CREDENTIAL_<ARCHIVE>` is for these, and for no other place;
-    2. else the host's own apt configuration: every entry that lists the suite (sources.list(5)). Nothing else
+    2. else the host's own apt configuration (sources.list(5)): every entry that lists the suite; for Debian's own
+       archive, where none does, every entry that lists another of its suites, as a mirror has them all. Nothing else
        is asked of it, because whatever it serves must be signed by the archive's keyring;
     3. last, for Debian's own archive, Debian's public snapshot archive as it was on a day.
 
@@ -35,6 +36,10 @@ STAMP = "%Y%m%dT%H%M%SZ"
 """How the snapshot archive and our locks write a time (UTC)."""
 
 _ONE_LINE = re.compile(r"deb\s+(?:\[(?P<options>[^]]*)\]\s*)?(?P<uri>\S+)\s+(?P<suite>\S+)(?P<components>.*)")
+_SUITE = re.compile(
+    r"(?:buster|bullseye|bookworm|trixie|forky|duke|(?:old)*stable|testing|sid|unstable)(?:-updates|(-security))?"
+)
+"""A suite of Debian's own archive; the group is there for those that lie apart from the rest."""
 _SETTLED = timedelta(days=1)
 """The next day's snapshot has a Release file's packages at the latest, and still those superseded since."""
 
@@ -126,13 +131,18 @@ def places(archive: Archive, suite: str, host: Host, *, moments: tuple[datetime,
     login = credentials.named(archive.name, host.environ)
     found = [credentials.placed(url, login) for url in mirrors]
     if not found:
-        found = [
-            entry.uri
-            for entry in host.entries
-            if suite in entry.suites and entry.uri.partition(":")[0] in ("http", "https", "file")
-        ]
+        entries = [entry for entry in host.entries if entry.uri.partition(":")[0] in ("http", "https", "file")]
+        found = [entry.uri for entry in entries if suite in entry.suites]
+        if not found and archive.keyring == "debian":
+            found = [entry.uri for entry in entries if any(_lie_together(suite, other) for other in entry.suites)]
     found = [auth.with_login(url.rstrip("/"), host.logins) for url in found]
     return tuple(dict.fromkeys((*found, *snapshots(archive, suite, moments))))
+
+
+def _lie_together(one: str, other: str) -> bool:
+    """Whether both are suites of Debian that a mirror has below one URL."""
+    found = _SUITE.fullmatch(one), _SUITE.fullmatch(other)
+    return found[0] is not None and found[1] is not None and found[0][1] == found[1][1]
 
 
 def snapshots(archive: Archive, suite: str, moments: tuple[datetime, ...]) -> list[str]:

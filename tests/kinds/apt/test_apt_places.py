@@ -60,6 +60,25 @@ def test_places_are_per_suite_and_the_snapshot_is_last() -> None:
     )
 
 
+def test_a_debian_mirror_has_the_suites_that_no_entry_lists() -> None:
+    host = Host(
+        environ={},
+        entries=(
+            Entry(uri="http://m.example/debian", suites=("bookworm", "bookworm-updates")),
+            Entry(uri="http://m.example/debian-security", suites=("bookworm-security",)),
+            Entry(uri="http://n.example/node_20.x", suites=("nodistro",)),
+        ),
+    )
+    for suite in ("trixie", "trixie-updates"):
+        assert places.places(DEBIAN, suite, host) == ("http://m.example/debian",)
+    assert places.places(DEBIAN, "trixie-security", host) == ("http://m.example/debian-security",)
+    assert places.places(DEBIAN, "nowhere", host) == ()
+    ubuntu = Archive(name="ubuntu", suites=("jammy",), keyring="ubuntu")
+    assert places.places(ubuntu, "trixie", host) == ()
+    listed = Host(environ={}, entries=(*host.entries, Entry(uri="http://t.example/debian", suites=("trixie",))))
+    assert places.places(DEBIAN, "trixie", listed) == ("http://t.example/debian",)
+
+
 def test_environment_replaces_the_host_configuration() -> None:
     host = Host(
         environ={"STACKBUILD_MIRROR_DEBIAN": "file:///a http://b/debian/"},

@@ -14,21 +14,17 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Any, BinaryIO, cast
+from typing import IO, Any, cast
 
-import zstandard
 from isal import igzip, isal_zlib
 
+from builder.compression.frames import BadFrame, Frames
 from builder.digest import Digest
 from builder.errors import HostileInput, StackbuildError
 from builder.store import Store
 
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
-_WINDOW = 128 << 20
-"""Bytes a zstd frame may make us keep; its own tools ask for `--long` above that."""
-
-
 _CHUNK = 1 << 18
 """Bytes that are read at a time."""
 _DAMAGED: tuple[type[Exception], ...] = (
@@ -36,7 +32,7 @@ _DAMAGED: tuple[type[Exception], ...] = (
     EOFError,
     cast(type[Exception], isal_zlib.error),  # Its stub has it as a variable.
     zlib.error,
-    zstandard.ZstdError,
+    BadFrame,
 )
 
 
@@ -117,7 +113,7 @@ def decompressed(path: Path) -> Iterator[IO[bytes]]:
             with igzip.open(blob, "rb") as stream:  # type: ignore[no-untyped-call]
                 yield _Guarded(stream)  # type: ignore[misc]
         elif head == _ZSTD:
-            yield _Guarded(io.BufferedReader(_Frames(blob), _CHUNK))  # type: ignore[misc]
+            yield _Guarded(io.BufferedReader(Frames(blob), _CHUNK))  # type: ignore[misc]
         else:
             yield blob
 
@@ -133,34 +129,6 @@ class _Guarded:
             return self._stream.read(size)
         except _DAMAGED as error:
             raise DecompressionError(str(error)) from None
-
-
-class _Frames(io.RawIOBase):
-    """What a series of zstd frames holds; the library's own reader takes a frame that is cut off for a short one."""
-
-    def __init__(self, blob: BinaryIO) -> None:
-        self._blob = blob
-        self._frame: zstandard.ZstdDecompressionObj | None = None
-        self._rest = b""
-        self._data = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        while not self._data:
-            packed = self._rest or self._blob.read(_CHUNK)
-            if not packed:
-                if self._frame is not None:
-                    raise EOFError("it ends in the middle of a zstd frame")
-                return 0
-            self._frame = self._frame or zstandard.ZstdDecompressor(max_window_size=_WINDOW).decompressobj()
-            self._data, self._rest = self._frame.decompress(packed), b""
-            if self._frame.eof:
-                self._rest, self._frame = self._frame.unused_data, None
-        taken, self._data = self._data[: len(buffer)], self._data[len(buffer) :]
-        buffer[: len(taken)] = taken
-        return len(taken)
 
 
 def _filler(store: Store, layer: Mapping[str, Any]) -> Callable[[Path, Path], None]:

@@ -15,6 +15,9 @@ from tests.tools import absent
 
 CONTROL = "Package: fake\nVersion: 1.0\nArchitecture: all\nMaintainer: Nobody <nobody@example.com>\nDescription: fake\n"
 
+EPOCH = {"SOURCE_DATE_EPOCH": "1700000000"}
+"""What dpkg-deb takes for the time of every file."""
+
 
 def build(folder: Path, name: str, files: Mapping[str, str], **scripts: str) -> Path:
     """A sound package, made by dpkg-deb. `scripts`: control members by name; `fields` adds to the control file."""
@@ -31,7 +34,7 @@ def build(folder: Path, name: str, files: Mapping[str, str], **scripts: str) -> 
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(body)
     target = folder / f"{name}.deb"
-    environ = {**os.environ, "SOURCE_DATE_EPOCH": "1700000000"}
+    environ = {**os.environ, **EPOCH}
     command = ["dpkg-deb", "--root-owner-group", "-Zxz", "--build", str(root), str(target)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environ)
     return target

@@ -83,7 +83,7 @@ ONLY_IN: Final = {
     "urllib3": ("net", "session"),
     "uv": ("kinds.pip.uv",),
     "yaml": ("exports.yaml_text", "kinds.conda.lockfile"),
-    "zstandard": ("compression.zstd", "kinds.conda", "kinds.fetch.archive", "unpacked", "kinds.fetch.tar"),
+    "zstandard": ("compression", "kinds.conda", "kinds.fetch.archive", "kinds.fetch.tar"),
     # In a root file system: sandbox alone, and the programs that run inside it. On the host: resolvers, git, and
     # the whole of stackbuild again, for `verify`. `unpacked` names a constant; `failed` copies as only cp(1) does.
     "subprocess": (

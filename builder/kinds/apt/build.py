@@ -21,6 +21,7 @@ from builder.errors import StackbuildError
 from builder.kinds.account.build import passwd
 from builder.kinds.apt import normalise
 from builder.kinds.apt.hidden import spelled_out
+from builder.kinds.apt.inside import inside
 from builder.kinds.apt.relation import names
 from builder.lock import Pin
 from builder.parts import write_parts
@@ -129,7 +130,6 @@ def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -
     """
     options = cast(dict[str, Any], action.options)
     store = workshop.store
-    store.check_sources((pin.digest for pin in action.sources.values()), workshop.jobs)
     lowers = unpacked.layers(store, [layer for result in results.values() for layer in result["layers"]])
     with store.workspace(sum(size for _, size in _sizes(tuple(action.sources.values())))) as workspace:
         upper, mount, deflated = workspace / "upper", workspace / "mount", workspace / "deflated"
@@ -137,10 +137,10 @@ def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -
         mount.mkdir()
         root = Root(workspace=mount, lowers=() if options["fresh"] else tuple(reversed(lowers)), upper=upper)
         with ahead.deflating(workshop, upper, deflated, _MOUNTED, options["codec"]) as begin:
-            binds = [(str(store.path / "sources/sha256"), "run/stackbuild/sources", True)]
-            binds += [(str(begin), "run/stackbuild/unpacked", False)] if begin else []
-            order = json.dumps(_order(action, options, workshop.jobs))
-            command = Command(argv=(order,), program="builder.kinds.apt.install", binds=tuple(binds))
+            debs = inside(store, tuple(action.sources.values()), workspace, workshop.jobs)
+            binds = (*debs.binds, *(((str(begin), "run/stackbuild/unpacked", False),) if begin else ()))
+            order = json.dumps(_order(options, debs.paths, workshop.jobs))
+            command = Command(argv=(order,), program="builder.kinds.apt.install", binds=binds)
             code = run(root, command, log=workshop.log)
         if code:
             said = workshop.log.read_text(errors="replace")
@@ -155,8 +155,7 @@ def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -
         return write_parts(workshop, _parts(options["parts"], upper, lowers), options["codec"], deflated)
 
 
-def _order(action: Action, options: Mapping[str, Any], jobs: int) -> Json:
-    paths = {name: f"/run/stackbuild/sources/{pin.digest.hex}" for name, pin in action.sources.items()}
+def _order(options: Mapping[str, Any], paths: Mapping[str, str], jobs: int) -> Json:
     first = set(options["essential"])
     taken = ("fresh", "architecture", "account", "debconf", "newest", "waves")
     return {

@@ -128,6 +128,38 @@ def ar_members(stream: IO[bytes], path: str) -> dict[str, tuple[int, int]]:
     return found
 
 
+def ar_header(name: str, size: int) -> bytes:
+    """What stands before a member of `size` bytes, which nobody owns and no time is told of."""
+    return b"%-16s%-12d%-6d%-6d%-8s%-10d`\n" % (name.encode(), 0, 0, 0, b"100644", size)
+
+
+class Part(io.RawIOBase):
+    """A member of a package's ar archive, or any part of a file, as a file of its own."""
+
+    def __init__(self, stream: IO[bytes], offset: int, size: int) -> None:
+        self._stream = stream
+        self._offset = offset
+        self._size = size
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        self._at = max(0, (0, self._at, self._size)[whence] + offset)
+        return self._at
+
+    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
+        self._stream.seek(self._offset + self._at)
+        data = self._stream.read(max(0, min(len(buffer), self._size - self._at)))
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+
 def reader(name: str, raw: io.BytesIO) -> io.BufferedIOBase:
     """What is packed in a member of that name, never more of it in memory than is read."""
     if name.endswith(".xz"):

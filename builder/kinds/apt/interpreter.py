@@ -81,16 +81,13 @@ def unpack(store: Store, pins: Sequence[Pin], name: str, architecture: str, jobs
 
     # Whoever only locks needs to know the interpreter, on hosts that have no sandbox too.
     from builder import unpacked
+    from builder.kinds.apt.inside import inside
     from builder.sandbox import Command, Root, run
 
     def fill(upper: Path, workspace: Path) -> None:
-        store.check_sources((pin.digest for pin in pins), jobs)
-        paths = [f"/run/stackbuild/sources/{pin.digest.hex}" for pin in pins]
-        command = Command(
-            argv=(json.dumps({"debs": paths, "architecture": architecture, "jobs": jobs}),),
-            program="builder.kinds.apt.extract",
-            binds=((str(store.path / "sources/sha256"), "run/stackbuild/sources", True),),
-        )
+        debs = inside(store, pins, workspace, jobs)
+        order = {"debs": list(debs.paths.values()), "architecture": architecture, "jobs": jobs}
+        command = Command(argv=(json.dumps(order),), program="builder.kinds.apt.extract", binds=debs.binds)
         code = run(Root(workspace=workspace, upper=upper), command, log=log)
         if code:
             names = ", ".join(pin.name for pin in pins[:5])

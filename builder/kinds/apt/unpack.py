@@ -27,7 +27,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 
 from builder.background import background
-from builder.kinds.apt.deb import BadDeb, Deb, entries, read, reader
+from builder.kinds.apt.deb import BadDeb, Deb, ar_header, entries, read, reader
 
 DPKG = "/var/lib/dpkg"
 STAGE = "/.stackbuild"
@@ -194,7 +194,7 @@ def _repack(deb: Deb) -> list[Row]:
         plain = target.tell() - offset
         target.write(b"\n" * (plain % 2))
         target.seek(offset - 60)
-        target.write(b"%-16s%-12d%-6d%-6d%-8s%-10d`\n" % (b"data.tar", 0, 0, 0, b"100644", plain))
+        target.write(ar_header("data.tar", plain))
     return []
 
 

@@ -15,7 +15,7 @@ from typing import IO, cast
 import zstandard
 
 from builder.errors import HostileInput
-from builder.kinds.apt.deb import BadDeb, ar_members
+from builder.kinds.apt.deb import BadDeb, Part, ar_members
 from builder.kinds.fetch.member import Found, Limits, Member, Readable, bomb, damaged, link_text
 from builder.tree import NEWEST, safe
 
@@ -106,31 +106,4 @@ def data_of_deb(stream: IO[bytes], path: Path) -> IO[bytes]:
     name = next((one for one in found if one.startswith("data.tar")), None)
     if name is None:
         raise BadDeb("no data archive is in it")
-    return io.BufferedReader(_Slice(stream, *found[name]), _BLOCK)
-
-
-class _Slice(io.RawIOBase):
-    """A part of a file, as a file of its own."""
-
-    def __init__(self, stream: IO[bytes], offset: int, size: int) -> None:
-        self._stream = stream
-        self._offset = offset
-        self._size = size
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        self._at = max(0, (0, self._at, self._size)[whence] + offset)
-        return self._at
-
-    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
-        self._stream.seek(self._offset + self._at)
-        data = self._stream.read(max(0, min(len(buffer), self._size - self._at)))
-        buffer[: len(data)] = data
-        self._at += len(data)
-        return len(data)
+    return io.BufferedReader(Part(stream, *found[name]), _BLOCK)

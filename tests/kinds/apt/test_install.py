@@ -29,7 +29,7 @@ from builder.platforms import NATIVE
 from builder.sandbox import Command, Root, run
 from builder.store import Store
 from builder.tree import NEWEST
-from tests.fake_deb import build, forge, member, tar
+from tests.fake_deb import EPOCH, build, forge, member, tar
 from tests.init.conftest import debian  # noqa: F401
 from tests.tools import Host, absent
 
@@ -237,6 +237,21 @@ def test_packages_are_installed(on_debian: None, store: Store, tmp_path: Path) -
 def test_two_runs_are_equal(on_debian: None, store: Store, tmp_path: Path) -> None:
     deb = build(tmp_path, "one", {"usr/share/one/x": "1"}, postinst="#!/bin/sh\necho 1 > /var/made\n")
     assert install(store, pin(store, deb)) == install(Store.open(tmp_path / "other"), _again(tmp_path, deb))
+
+
+def test_packages_of_zstd_leave_what_others_leave(on_debian: None, store: Store, tmp_path: Path) -> None:
+    """Ubuntu's are packed so. One is unpacked by us, one, as it has a preinst, by dpkg."""
+    debs = [
+        build(tmp_path, "one", {"usr/share/one/x": "1" * 99}, postinst="#!/bin/sh\necho 1 > /var/made\n"),
+        build(tmp_path, "two", {"usr/share/two/y": "2" * 98}, preinst="#!/bin/sh\necho before > /var/before\n"),
+    ]
+    expected = install(store, *[pin(store, deb) for deb in debs])
+    for deb in debs:
+        command = ["dpkg-deb", "--root-owner-group", "-Zzstd", "--build", str(deb.with_name(f"{deb.stem}-root"))]
+        subprocess.run([*command, str(deb)], check=True, capture_output=True, env={**os.environ, **EPOCH})
+        assert b"control.tar.zst" in deb.read_bytes() and b"data.tar.zst" in deb.read_bytes()
+    other = Store.open(tmp_path / "other")
+    assert install(other, *[pin(other, deb) for deb in debs]) == expected
 
 
 def _again(tmp_path: Path, deb: Path) -> Pin:

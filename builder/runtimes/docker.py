@@ -174,14 +174,16 @@ def _user(user: User | None) -> str:
 def _seen(pid: int, theirs: Theirs) -> None:
     """Make sure that the process of that number is the container's, and that we may look into it.
 
-    Docker mounts a container's /etc/hosts and its like from a folder whose name is the container's ID.
+    Docker mounts a container's /etc/hosts and its like from a folder whose name is the container's ID. It says that a
+    container is started shortly before runc's own process (`runc:[2:INIT]`) gives way to the container's program.
 
     Raises:
         StackbuildError: it is another one, of this machine, or we may not.
     """
     for _ in range(_LOOKS):
         try:
-            if str(theirs.id) in Path(f"/proc/{pid}/mountinfo").read_text(errors="replace"):
+            its = str(theirs.id) in Path(f"/proc/{pid}/mountinfo").read_text(errors="replace")
+            if its and not Path(f"/proc/{pid}/comm").read_text(errors="replace").startswith("runc:["):
                 return
         except PermissionError:
             raise StackbuildError(

@@ -53,9 +53,6 @@ def test_it_keeps_its_contracts(site: Site, image: str) -> None:
     assert [row for row in rows if row["problem"]] == []
 
 
-@pytest.mark.xfail(
-    strict=True, reason="Java has no name for a uid without a passwd entry, and Hadoop's login wants one"
-)
 def test_spark_runs_a_job(site: Site) -> None:
     assert "sum 5050" in inside(site, "s2i-pyspark-notebook", f"cd /tmp && python3 - <<'END'\n{SPARK}\nEND")
 

@@ -53,6 +53,7 @@ def folder(store: Store, name: str, fill: Callable[[Path, Path], None]) -> Path:
         (workspace / "mount").mkdir()
         fill(upper, workspace / "mount")
         os.chmod(upper, 0o755)
+        final.parent.mkdir(exist_ok=True)  # Who was short of disk may have removed all of them.
         os.rename(upper, final)
     return final
 

@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import random
+import shutil
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,6 +39,11 @@ def _frames(data: bytes) -> bytes:
 def unpack(store: Store, members: Sequence[Member]) -> Path:
     (found,) = unpacked.layers(store, [layer(store, members)])
     return found
+
+
+def test_a_store_whose_unpacked_folders_somebody_removed(store: Store) -> None:
+    shutil.rmtree(store.path / "roots")
+    assert (unpack(store, [file("a", "1")]) / "a").read_bytes() == b"1"
 
 
 def hides(path: Path) -> bool:

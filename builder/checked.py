@@ -1,6 +1,6 @@
 """What contracts came to, remembered beside the build that they were tried on.
 
-    checked/<hex of the image action's plan key>    JSON: contract → [points kept, points tried]
+    checked/<hex of the image action's plan key>    JSON: contract → runtime → [points kept, points tried]
 
 A record says what was seen on this machine and proves nothing to anybody else; an image that is built anew from other
 inputs has none.
@@ -23,18 +23,26 @@ class Score(NamedTuple):
     tried: int
 
 
-def note(store: Store, plan_key: str, scores: Mapping[str, Score]) -> None:
-    """Remember what these contracts came to, beside what others came to before."""
-    known = {**scores_of(store, plan_key), **scores}
-    text = json.dumps({name: list(score) for name, score in sorted(known.items())})
-    store.write(_name(plan_key), text.encode())
+Scores = Mapping[str, Mapping[str, Score]]
+"""By contract and runtime."""
 
 
-def scores_of(store: Store, plan_key: str) -> dict[str, Score]:
-    """What is remembered of a build, by contract; a damaged record counts as none."""
+def note(store: Store, plan_key: str, runtime: str, scores: Mapping[str, Score]) -> None:
+    """Remember what these contracts came to on a runtime, beside what is remembered already."""
+    known = {name: dict(ran) for name, ran in scores_of(store, plan_key).items()}
+    for name, score in scores.items():
+        known.setdefault(name, {})[runtime] = score
+    store.write(_name(plan_key), json.dumps(known, sort_keys=True).encode())
+
+
+def scores_of(store: Store, plan_key: str) -> Scores:
+    """What is remembered of a build; a damaged record counts as none."""
     try:
         found = json.loads((store.path / _name(plan_key)).read_bytes())
-        return {str(name): Score(int(kept), int(tried)) for name, (kept, tried) in found.items()}
+        return {
+            str(name): {str(runtime): Score(int(kept), int(tried)) for runtime, (kept, tried) in ran.items()}
+            for name, ran in found.items()
+        }
     except (FileNotFoundError, ValueError, TypeError, AttributeError):
         return {}
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from builder.checked import Score
+from builder.checked import Scores
 from builder.manifest.model import Target
 
 
@@ -20,7 +19,7 @@ class State:
         because: the first reason of a stale or missing build.
         size: bytes of its layers, compressed; 0 if it is not built.
         unproven: its steps, and its ancestors', that nobody has seen to do the same twice; `verify` does.
-        checked: what contracts came to on this very build, by name; without those that were not tried.
+        checked: what contracts came to on this very build; without those that were not tried.
     """
 
     target: Target
@@ -30,4 +29,4 @@ class State:
     because: str = ""
     size: int = 0
     unproven: tuple[str, ...] = ()
-    checked: Mapping[str, Score] = field(default_factory=dict)
+    checked: Scores = field(default_factory=dict)

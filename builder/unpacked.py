@@ -18,9 +18,9 @@ from typing import IO, Any, cast
 
 from isal import igzip, isal_zlib
 
-from builder.compression.frames import BadFrame, Frames
 from builder.digest import Digest
 from builder.errors import HostileInput, StackbuildError
+from builder.frames import BadFrame, Frames
 from builder.store import Store
 
 _GZIP = b"\x1f\x8b"

@@ -25,7 +25,7 @@ ROOT: Final = Path(__file__).parent.parent
 LONGEST: Final = 400
 
 ORDER: Final = """
-    background chains closure redaction
+    background chains closure frames redaction
     errors platforms
     digest lease scratch offline
     incoming
@@ -83,7 +83,7 @@ ONLY_IN: Final = {
     "urllib3": ("net", "session"),
     "uv": ("kinds.pip.uv",),
     "yaml": ("exports.yaml_text", "kinds.conda.lockfile"),
-    "zstandard": ("compression", "kinds.conda", "kinds.fetch.archive", "kinds.fetch.tar"),
+    "zstandard": ("compression.zstd", "frames", "kinds.conda", "kinds.fetch.archive", "kinds.fetch.tar"),
     # In a root file system: sandbox alone, and the programs that run inside it. On the host: resolvers, git, and
     # the whole of stackbuild again, for `verify`. `unpacked` names a constant; `failed` copies as only cp(1) does.
     "subprocess": (

@@ -121,7 +121,7 @@ def _check(project: Project, target: Target, how: _How) -> Checked:
     if how.table and not check.is_built(project, target):
         print(f"{target}: not built", file=sys.stderr, flush=True)
         return Checked(target=target, runtime=how.runtime, built=False)
-    return _told(target, check.check(project, target, how.names, ready=how.ready), how)
+    return _told(target, check.check(project, target, how.names, runtime=how.runtime, ready=how.ready), how)
 
 
 def _told(what: Target | str, outcomes: Generator[tuple[str, Outcome], None, None], how: _How) -> Checked:

@@ -34,7 +34,10 @@ def command(folder: Path, wanted: tuple[str, ...], as_json: bool, markdown: bool
                 "because": one.because,
                 "size": one.size,
                 "unproven": list(one.unproven),
-                "checked": {name: score._asdict() for name, score in one.checked.items()},
+                "checked": {
+                    name: {runtime: score._asdict() for runtime, score in ran.items()}
+                    for name, ran in one.checked.items()
+                },
             }
             for one in states
         ]

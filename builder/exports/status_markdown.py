@@ -22,7 +22,7 @@ def render(found: Sequence[State]) -> str:
 
 
 def _cell(one: State) -> str:
-    """`281.1 MB, kubeflow and contents kept`, `locked`, or what it waits for."""
+    """`281.1 MB, kubeflow and contents kept on native`, `locked`, or what it waits for."""
     if one.awaits:
         return f"awaits {', '.join(map(_code, one.awaits))}"
     if one.locked != "yes":
@@ -33,10 +33,19 @@ def _cell(one: State) -> str:
 
 
 def _contracts(one: State) -> str:
-    """`kubeflow, contents kept`; broken ones are named, whatever else was kept."""
-    scores = one.checked.items()
-    broken = [f"{name} broken: {count(tried - kept, 'point')}" for name, (kept, tried) in scores if kept < tried]
-    return ", ".join(broken) or (f"{' and '.join(one.checked)} kept" if one.checked else "")
+    """`kubeflow and contents kept on docker and native`; broken ones are named, whatever else was kept."""
+    broken = [
+        f"{name} broken on {runtime}: {count(tried - kept, 'point')}"
+        for name, ran in one.checked.items()
+        for runtime, (kept, tried) in ran.items()
+        if kept < tried
+    ]
+    if broken:
+        return ", ".join(broken)
+    together: dict[tuple[str, ...], list[str]] = {}
+    for name, ran in one.checked.items():
+        together.setdefault(tuple(ran), []).append(name)
+    return ", ".join(f"{' and '.join(names)} kept on {' and '.join(ran)}" for ran, names in together.items())
 
 
 def _code(text: str) -> str:

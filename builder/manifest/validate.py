@@ -89,7 +89,7 @@ def check(document: Mapping[str, Any], full: Tables, keys: Mapping[str, Schema])
         path = join("images", name)
         family = {one: full[one] for one in follow(name, parents)}
         yield from _from(path, image, full[name], known)
-        yield from _needs(path, _keys(full[name], sets), family, keys)
+        yield from _needs(path, _keys(full[name], sets), family, sets, keys)
         yield from _apt(path, _keys(full[name], sets), family)
         yield from _env(path, image)
     for name, one in sets.items():
@@ -185,12 +185,15 @@ def _keys(image: Mapping[str, Any], sets: Tables) -> dict[str, str]:
     return found | {key: key for key in image}
 
 
-def _needs(path: str, had: Mapping[str, str], family: Tables, keys: Mapping[str, Schema]) -> Iterator[Finding]:
+def _needs(
+    path: str, had: Mapping[str, str], family: Tables, sets: Tables, keys: Mapping[str, Schema]
+) -> Iterator[Finding]:
     if not any(":" in str(image.get("from")) for image in family.values()):
         return  # It goes back to no root, which is reported; what its ancestors would have, nobody knows.
+    used = [sets.get(name, {}) for one in family.values() for name in texts(one.get("use"))]
     for key, below in had.items():
         needed = keys.get(key, {}).get("x-needs")
-        if needed and not any(needed in one for one in family.values()):
+        if needed and not any(needed in one for one in (*family.values(), *used)):
             yield Finding(
                 path=join(path, below),
                 what=f"missing key: {join(path, below)} has {key}, which needs {needed}",

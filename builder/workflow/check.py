@@ -14,7 +14,7 @@ from builder.checks import Outcome, Promised, Subject
 from builder.errors import StackbuildError
 from builder.manifest.model import Target
 from builder.platforms import runs
-from builder.runtimes import Ready, native
+from builder.runtimes import Ready, named
 from builder.workflow import build
 from builder.workflow.project import Project
 from builder.workflow.promised import promised
@@ -38,13 +38,18 @@ def contracts(project: Project, target: Target) -> tuple[str, ...]:
 
 
 def check(
-    project: Project, target: Target, names: tuple[str, ...] = (), *, ready: Ready = native.ready
+    project: Project,
+    target: Target,
+    names: tuple[str, ...] = (),
+    *,
+    runtime: str = "native",
+    ready: Ready | None = None,
 ) -> Generator[tuple[str, Outcome], None, None]:
     """(contract, outcome), as they come. A contract that cannot be tried is broken, and the next one is tried.
 
     Args:
         names: of contracts, instead of the target's own.
-        ready: the runtime whose containers are looked at, by `builder.runtimes.named`.
+        runtime: whose containers are looked at; `ready` is it where the caller has it already.
 
     Raises:
         StackbuildError: the target is not built, a contract is unknown, or the image cannot be brought to the runtime.
@@ -53,10 +58,10 @@ def check(
     _known(wanted)
     image = open_image(project, target)
     found: dict[str, list[Outcome]] = {}
-    for name, outcome in _tried(image, wanted, lambda: promised(project, target), ready):
+    for name, outcome in _tried(image, wanted, lambda: promised(project, target), ready or named(runtime)):
         found.setdefault(name, []).append(outcome)
         yield name, outcome
-    _note(project, target, found)
+    _note(project, target, runtime, found)
 
 
 def check_image(image: Image, names: tuple[str, ...], *, ready: Ready) -> Generator[tuple[str, Outcome], None, None]:
@@ -100,7 +105,7 @@ def _tried(
                 yield name, Outcome(name="can be tried", problem=str(error))
 
 
-def _note(project: Project, target: Target, found: Mapping[str, Sequence[Outcome]]) -> None:
+def _note(project: Project, target: Target, runtime: str, found: Mapping[str, Sequence[Outcome]]) -> None:
     """Let `status` tell what contracts came to."""
     end = build.plan(project, (target,))[target].image
     assert end is not None
@@ -108,7 +113,7 @@ def _note(project: Project, target: Target, found: Mapping[str, Sequence[Outcome
         name: Score(kept=sum(not one.problem for one in outcomes), tried=len(outcomes))
         for name, outcomes in found.items()
     }
-    checked.note(project.store, end.plan_key, scores)
+    checked.note(project.store, end.plan_key, runtime, scores)
 
 
 def is_built(project: Project, target: Target) -> bool:

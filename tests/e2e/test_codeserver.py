@@ -27,7 +27,6 @@ pytestmark = pytest.mark.catalogue
 APP = "/opt/npm/lib/node_modules/code-server"
 PORT = 8888
 CONDA = """use = ["conda-python", "kubeflow"]
-channels = ["conda-forge"]
 python = { from = "conda" }
 pip = ["ipykernel==7.2.0"]
 """

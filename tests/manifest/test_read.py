@@ -126,6 +126,13 @@ def test_same_as() -> None:
     assert manifest.where(target, "pip", "notebook") == f"stacks.toml:{line_of(TEXT, '[images.jupyter]') + 3}"
 
 
+def test_a_set_may_have_the_channels_of_its_packages() -> None:
+    wanted = 'together = true\nchannels = ["conda-forge"]\nconda = ["r-base"]'
+    manifest = loads(TEXT.replace("together = true", wanted), Path("stacks.toml"))
+    (target, *_) = (one for one in manifest.targets() if one.image == "jupyter-pytorch")
+    assert manifest.option(target, "channels") == ("conda-forge",)
+
+
 def test_sets_bring_variables_and_answers() -> None:
     """A set is a mixin: what several roots say alike stands in one place, and an image's own word counts more."""
     manifest = loads(

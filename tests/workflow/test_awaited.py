@@ -142,9 +142,10 @@ def test_status_tells_what_was_built_and_checked(site: Site) -> None:
     (target,) = [one for one in project.manifest.targets() if (one.image, one.platform) == ("lab", NATIVE)]
     end = build.plan(project, [target])[target].image
     assert end is not None
-    note(site.store, end.plan_key, {"contents": Score(kept=3, tried=3), "kubeflow": Score(kept=4, tried=6)})
+    note(site.store, end.plan_key, "native", {"contents": Score(kept=3, tried=3), "kubeflow": Score(kept=4, tried=6)})
     table = run(site, "status", "--markdown", f"lab@{NATIVE}").out.splitlines()
-    assert table[2].endswith("B, kubeflow broken: 2 points |")
-    note(site.store, end.plan_key, {"kubeflow": Score(kept=6, tried=6)})
+    assert table[2].endswith("B, kubeflow broken on native: 2 points |")
+    note(site.store, end.plan_key, "native", {"kubeflow": Score(kept=6, tried=6)})
+    note(site.store, end.plan_key, "docker", {"contents": Score(kept=3, tried=3)})
     table = run(site, "status", "--markdown", f"lab@{NATIVE}").out.splitlines()
-    assert table[2].endswith("B, contents and kubeflow kept |")
+    assert table[2].endswith("B, contents kept on docker and native, kubeflow kept on native |")

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
-from builder.compression.frames import BadFrame, Frames
 from builder.errors import HostileInput
+from builder.frames import BadFrame, Frames
 from builder.kinds.apt.deb import MAGIC, BadDeb, Part, ar_header, ar_members
 
 _ZSTD = ".tar.zst"

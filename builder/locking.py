@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from builder.errors import StackbuildError
 from builder.lock import Lock, Pin
 from builder.locks import Locks, held
 from builder.manifest.model import Manifest, Target
+from builder.manifest.shape import request_name
 from builder.store import Store
 
 if TYPE_CHECKING:
@@ -42,6 +44,39 @@ class Making:
     upgrade: frozenset[str] = frozenset()
     refresh_missing: bool = False
     told: Callable[[str], None] = lambda _: None
+
+
+def standing(
+    making: Making, target: Target, wanted: Sequence[str], check: Callable[[Manifest, Target, Locks], Sequence[object]]
+) -> dict[str, tuple[Lock, str]] | None:
+    """The target's locks of these kinds and their texts, where they answer the manifest and nothing in them may move;
+    else the user is told that they will be solved.
+
+    To solve them again would change nothing, and is what takes the time of a run for one package.
+
+    Args:
+        check: what keeps a target's locks from answering the manifest.
+    """
+    if making.keep and not making.refresh_missing:
+        try:
+            found = {kind: lock for kind in wanted if (lock := making.locks.read(target, kind)) is not None}
+            pins = [pin for lock in found.values() for pin in lock.pins]
+            if (
+                found
+                and not any(_called(pin) & making.upgrade for pin in pins)
+                and not check(making.manifest, target, making.locks)
+            ):
+                texts = {kind: making.locks.path(target, kind).read_text("utf-8") for kind in found}
+                return {kind: (lock, texts[kind]) for kind, lock in found.items()}
+        except StackbuildError:
+            pass  # They are damaged, or what they rest on is: whoever makes them anew says so.
+    making.told(f"resolving {wanted[0]} of {target}")
+    return None
+
+
+def _called(pin: Pin) -> set[str]:
+    """The names that may mean a pin: an npm package's is not that of its place."""
+    return {pin.name, request_name(pin.name), pin.field("package")}
 
 
 def inherited_locks(manifest: Manifest, locks: Locks, target: Target, kind: str) -> tuple[tuple[str, Lock], ...]:

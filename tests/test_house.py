@@ -81,6 +81,7 @@ ONLY_IN: Final = {
     "tomli": ("kinds.fetch.lockfile", "manifest", "user_config"),
     "urllib.request": (),
     "urllib3": ("net", "session"),
+    "tomlkit": ("manifest.pins",),
     "uv": ("kinds.pip.uv",),
     "yaml": ("exports.yaml_text", "kinds.conda.lockfile"),
     "zstandard": ("compression.zstd", "frames", "kinds.conda", "kinds.fetch.archive", "kinds.fetch.tar"),

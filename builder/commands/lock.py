@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,6 +31,7 @@ def command(
     as_json: bool,
 ) -> None:
     from builder.awaited import awaited, sources
+    from builder.commands._locked import print_changes, rows, say
     from builder.errors import raise_all
     from builder.workflow import lock, waivers
     from builder.workflow.project import open_project, select
@@ -44,43 +44,23 @@ def command(
     else:
         targets = tuple(one for one in chosen if everywhere or not sources(project.manifest, one))
     for image, waiver in waivers.standing(project, targets, datetime.now(UTC).date()):
-        _say(f"{image}: {waiver}")
+        say(f"{image}: {waiver}")
     left = len(chosen) - len(targets)
     if check:
         problems = lock.check(project, targets)
         if as_json:
-            rows = [{"what": one.what, "where": one.where, "next": one.next_step} for one in problems]
-            print(json.dumps({"problems": rows}, indent=2))
+            told = [{"what": one.what, "where": one.where, "next": one.next_step} for one in problems]
+            print(json.dumps({"problems": told}, indent=2))
         raise_all(problems)
         if not as_json:
             print(f"{len(targets)} targets are locked" + (f", {left} await a source" if left else ""))
         return
     for target in chosen:
         if target not in targets:
-            _say(f"{target}: left out, awaits {', '.join(sources(project.manifest, target))}; --awaited locks it")
+            say(f"{target}: left out, awaits {', '.join(sources(project.manifest, target))}; --awaited locks it")
     wish = lock.Wish(upgrade_all=upgrade, upgrade=frozenset(names), refresh_missing=refresh_missing)
-    changes = lock.lock(project, targets, wish, _say)
+    changes = lock.lock(project, targets, wish, say)
     if as_json:
-        print(json.dumps([_row(one) for one in changes], indent=2))
-        return
-    for change in changes:
-        print(f"{change.path}: {change.pins} pins")
-        for name, old, new in change.moved[:20]:
-            print(f"  {name} {old or '(new)'} → {new or '(gone)'}" if old else f"  {name} {new}")
-        if len(change.moved) > 20:
-            print(f"  and {len(change.moved) - 20} more")
-    if not changes:
-        print("nothing moved")
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(line + "\n")  # One write a line, as several threads say something.
-    sys.stderr.flush()
-
-
-def _row(change: object) -> dict[str, object]:
-    from builder.workflow.lock import Change
-
-    assert isinstance(change, Change)
-    moved = [{"name": name, "old": old, "new": new} for name, old, new in change.moved]
-    return {"target": str(change.target), "kind": change.kind, "path": change.path, "moved": moved}
+        print(json.dumps(rows(changes), indent=2))
+    else:
+        print_changes(changes)

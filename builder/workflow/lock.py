@@ -62,6 +62,15 @@ def lock(project: Project, targets: Sequence[Target], wish: Wish, told: Told) ->
         Problems: targets without a solution.
         Unreachable: this run may use no network.
     """
+    return solve(project, targets, wish, told).write()
+
+
+def solve(project: Project, targets: Sequence[Target], wish: Wish, told: Told) -> Solution:
+    """Resolve these targets and their ancestors, and write nothing.
+
+    Raises:
+        Problems, Unreachable: as `lock`.
+    """
     refuse(os.environ, "locks are made of what indexes, archives and registries say today", "stackbuild lock --check")
     client = Client()
     fetch = Fetcher(project.manifest, project.store, client)
@@ -82,9 +91,9 @@ def lock(project: Project, targets: Sequence[Target], wish: Wish, told: Told) ->
         (target, kind): project.locks.read(target, kind) for target in project.manifest.targets() for kind in formats()
     }
     asked = _with_ancestors(project, targets)
-    solved = _solve(making, asked, told)
+    solved = _solve(making, asked)
     raise_all([*_torn(making, before, solved), *_unlike(project, asked)])
-    return tuple(_written(project, solved, {key: old for key, old in before.items() if key[0] in asked}))
+    return Solution(project=project, solved=solved, before={key: old for key, old in before.items() if key[0] in asked})
 
 
 def check(project: Project, targets: Sequence[Target]) -> list[StackbuildError]:
@@ -122,7 +131,7 @@ def _with_ancestors(project: Project, targets: Sequence[Target]) -> list[Target]
 _Solved = Mapping[tuple[Target, str], tuple[Lock, str]]
 
 
-def _solve(making: Making, targets: Sequence[Target], told: Told) -> _Solved:
+def _solve(making: Making, targets: Sequence[Target]) -> _Solved:
     """Kind by kind, since pip reads the Python that apt pinned; in each, all targets at once, parents first."""
     solved: dict[tuple[Target, str], tuple[Lock, str]] = {}
     for module in _lockers():
@@ -132,7 +141,7 @@ def _solve(making: Making, targets: Sequence[Target], told: Told) -> _Solved:
             for target in targets:
                 parent = making.manifest.parent(target)
                 above = running.get(parent) if parent else None
-                running[target] = threads.submit(_one, module, making, target, shared, above, told)
+                running[target] = threads.submit(_one, module, making, target, shared, above)
         problems = cells.tables(_problems(running.values()), [str(target) for target in targets])
         raise_all(problems)
         for target, future in running.items():
@@ -141,12 +150,10 @@ def _solve(making: Making, targets: Sequence[Target], told: Told) -> _Solved:
 
 
 def _one(
-    module: ModuleType, making: Making, target: Target, shared: Any, above: Future[Any] | None, told: Told
+    module: ModuleType, making: Making, target: Target, shared: Any, above: Future[Any] | None
 ) -> dict[str, tuple[Lock, str]]:
     if above is not None and above.exception() is not None:
         return {}  # The parent's own error says it all.
-    if making.manifest.ask(target, module.KIND):
-        told(f"resolving {module.KIND} of {target}")
     found: dict[str, tuple[Lock, str]] = module.make(making, target, shared)
     for kind, (made, _) in found.items():
         making.locks.put(target, kind, made)
@@ -191,23 +198,44 @@ def _problems(futures: Any) -> list[StackbuildError]:
     return list(found.values())
 
 
-def _written(project: Project, solved: _Solved, before: Mapping[tuple[Target, str], Lock | None]) -> list[Change]:
-    """Write what differs from the files there; what a target no longer needs goes."""
-    changes = []
-    for (target, kind), old in before.items():
-        path = project.locks.path(target, kind)
-        new = solved.get((target, kind))
-        if new is None:
-            if old is not None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Solution:
+    """Locks that answer a manifest, and were not written.
+
+    Attributes:
+        solved: the lock of each target and kind, with its text.
+        before: what there was of the targets that were solved; None where there was no file.
+    """
+
+    project: Project
+    solved: _Solved
+    before: Mapping[tuple[Target, str], Lock | None]
+
+    def changes(self) -> Iterator[Change]:
+        """What differs from the files there; what a target no longer needs goes."""
+        for (target, kind), old in self.before.items():
+            path = self.project.locks.path(target, kind)
+            new = self.solved.get((target, kind))
+            if new is None:
+                if old is not None:
+                    yield _change(self.project, target, kind, path, old, None)
+            elif old is None or path.read_text("utf-8") != new[1]:
+                yield _change(self.project, target, kind, path, old, new[0])
+
+    def write(self) -> tuple[Change, ...]:
+        """Let the files be so, and say which were not."""
+        changes = tuple(self.changes())
+        for change in changes:
+            path = self.project.locks.path(change.target, change.kind)
+            new = self.solved.get((change.target, change.kind))
+            if new is None:
                 path.unlink()
-                changes.append(_change(project, target, kind, path, old, None))
-        elif old is None or path.read_text("utf-8") != new[1]:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            scratch = path.with_name(f".{path.name}.new")
-            scratch.write_text(new[1], "utf-8")
-            os.replace(scratch, path)
-            changes.append(_change(project, target, kind, path, old, new[0]))
-    return changes
+            else:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                scratch = path.with_name(f".{path.name}.new")
+                scratch.write_text(new[1], "utf-8")
+                os.replace(scratch, path)
+        return changes
 
 
 def _change(project: Project, target: Target, kind: str, path: Path, old: Lock | None, new: Lock | None) -> Change:

@@ -41,14 +41,17 @@ def make(making: Making, target: Target, universes: Universes) -> dict[str, tupl
     question = _question(making, target)
     if question is None:
         return {}
-    lock = _standing(making, target, question) or resolve(question, universes)
+    lock = _standing(making, target, question)
+    if lock is None:
+        making.told(f"resolving {KIND} of {target}")
+        lock = resolve(question, universes)
     return {KIND: (lock, dumps(lock, question.header))}
 
 
 def _standing(making: Making, target: Target, question: AptQuestion) -> Lock | None:
     """The lock that is there, if it answers the question and nothing asks to move: then no archive need be read."""
     lock = question.existing
-    if lock is None or question.upgrade or check(making.manifest, target, making.locks):
+    if lock is None or any(lock.pin(name) for name in question.upgrade) or check(making.manifest, target, making.locks):
         return None
     cutoff = question.exclude_newer
     newest = max((pin.field("X-Release") for pin in lock.pins), default="")

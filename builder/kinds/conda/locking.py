@@ -11,7 +11,7 @@ from builder.kinds.conda.document import CondaLock
 from builder.kinds.conda.places import channels_of
 from builder.kinds.conda.virtual import virtual
 from builder.lock import Lock
-from builder.locking import Making, inherited_locks, relative
+from builder.locking import Making, inherited_locks, relative, standing
 from builder.locks import Locks
 from builder.manifest.model import Manifest, Target
 from builder.user_config import environment
@@ -48,6 +48,8 @@ def make(making: Making, target: Target, shared: object) -> dict[str, tuple[Lock
     request = manifest.ask(target, KIND)
     if not request:
         return {}
+    if (found := standing(making, target, (KIND,), check)) is not None:
+        return found
     from builder.kinds.conda import check as checks
     from builder.kinds.conda.lockfile import dumps
     from builder.kinds.conda.question import CondaQuestion

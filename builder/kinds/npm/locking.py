@@ -20,7 +20,7 @@ from builder.kinds.npm.check import Wanted, problems
 from builder.kinds.npm.lockfile import NpmLock, dumps
 from builder.kinds.npm.resolve import Means, NpmQuestion, resolve
 from builder.lock import Lock
-from builder.locking import Making, inherited_locks, relative
+from builder.locking import Making, inherited_locks, relative, standing
 from builder.locks import Locks
 from builder.manifest.model import Manifest, Target
 from builder.user_config import environment
@@ -42,6 +42,8 @@ def make(making: Making, target: Target, shared: tuple[Means, Universes]) -> dic
     manifest, locks = making.manifest, making.locks
     if not manifest.ask(target, KIND):
         return {}
+    if (found := standing(making, target, (KIND, BUILD), check)) is not None:
+        return found
     means, universes = shared
     old = cast("NpmLock | None", locks.read(target, KIND)) if making.keep else None
     upgrade = making.upgrade
@@ -56,7 +58,7 @@ def make(making: Making, target: Target, shared: tuple[Means, Universes]) -> dic
         before=manifest.project.exclude_newer,
     )
     lock = resolve(question, means)
-    found: dict[str, tuple[Lock, str]] = {KIND: (lock, dumps(lock))}
+    found = {KIND: (lock, dumps(lock))}
     if build := manifest.ask(target, BUILD):
         asked = _build_question(making, target, build)
         packages = resolve_apt(asked, universes)

@@ -21,7 +21,7 @@ from builder.kinds.pip.resolve import resolve
 from builder.kinds.pip.sdist import BuiltWheel, SdistQuestion
 from builder.kinds.pip.waivers import preferences, without
 from builder.lock import Lock, Pin
-from builder.locking import Making, relative
+from builder.locking import Making, relative, standing
 from builder.locks import Locks
 from builder.manifest.model import Manifest, Target
 from builder.manifest.shape import request_name
@@ -46,6 +46,8 @@ def make(making: Making, target: Target, indexes: Indexes) -> dict[str, tuple[Lo
     request = requested(manifest, target)
     if not request:
         return {}
+    if (found := standing(making, target, (KIND, BUILD), check)) is not None:
+        return found
     old = locks.read(target, KIND)
     question = PipQuestion(
         request=request,
@@ -79,7 +81,7 @@ def make(making: Making, target: Target, indexes: Indexes) -> dict[str, tuple[Lo
     raise_all(list(vendor.problems(manifest, target, lock, question.inherited)))
     if lock != old:  # What has not moved was built, or will be.
         raise_all(list(_collisions(making, target, lock, question)))
-    found: dict[str, tuple[Lock, str]] = {KIND: (lock, dumps(lock))}
+    found = {KIND: (lock, dumps(lock))}
     if build is not None:
         found[BUILD] = (build, dumps(build))
     return found

@@ -8,7 +8,7 @@ text ── tomli ──► tables ── shape.findings ──┐
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -162,10 +162,15 @@ def _frozen(value: Any) -> Json:
 
 
 def _project(table: Mapping[str, Any]) -> Project:
-    cutoff = table.get("exclude-newer")
+    cutoff, cooldown = table.get("exclude-newer"), 0
+    if isinstance(cutoff, str) and cutoff.endswith(("day", "days")):
+        cooldown = int(cutoff.partition(" ")[0])
+        today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        cutoff = today - timedelta(days=cooldown)
     rest = _fields({key: value for key, value in table.items() if key not in ("exclude-newer", "exempt")})
     return Project(
         exclude_newer=datetime.fromisoformat(cutoff.upper()) if isinstance(cutoff, str) else cutoff,
+        cooldown=cooldown,
         exempt=frozenset(table.get("exempt", ())),
         **rest,
     )

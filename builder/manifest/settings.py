@@ -9,6 +9,13 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
+    """What holds for every image.
+
+    Attributes:
+        exclude_newer: nothing published later is locked; UTC.
+        cooldown: how many days before today that is, where the manifest says it so; else 0.
+    """
+
     name: str
     platforms: tuple[str, ...]
     repository: str = "{image}"
@@ -16,6 +23,7 @@ class Project:
     tags: tuple[str, ...] = ("{key}",)
     plain_http: tuple[str, ...] = ()
     exclude_newer: datetime | None = None
+    cooldown: int = 0
     exempt: frozenset[str] = frozenset()
     resolver: str = "uv"
     source: str = ""

@@ -138,7 +138,8 @@ def findings(value: object, schema: Schema, names: Names, path: str = "") -> Ite
             got=f"{_type(value)}: {show(value)}" if not isinstance(value, (dict, list)) else _type(value),
         )
         return
-    yield from _CHECKS[fitting[0]["type"]](value, fitting[0], names, path)
+    told = [list(_CHECKS[branch["type"]](value, branch, names, path)) for branch in fitting]
+    yield from min(told, key=bool)  # What fits one branch is fine; else the first says what is wrong.
 
 
 def _is(value: object, schema: Schema) -> bool:

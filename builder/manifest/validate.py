@@ -99,7 +99,7 @@ def check(document: Mapping[str, Any], full: Tables, keys: Mapping[str, Schema])
 def _cutoff(document: Mapping[str, Any]) -> Iterator[Finding]:
     project = document.get("project")
     cutoff = project.get("exclude-newer") if isinstance(project, dict) else None
-    if isinstance(cutoff, str):
+    if isinstance(cutoff, str) and not cutoff.endswith(("day", "days")):
         try:
             datetime.fromisoformat(cutoff.upper())
         except ValueError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +124,14 @@ def test_same_as() -> None:
     assert twice.env == {"PATH": "/opt/app-root/bin:/usr/bin", "MORE": "1"}
     target = Target("twice", "cpu", "linux/amd64")
     assert manifest.where(target, "pip", "notebook") == f"stacks.toml:{line_of(TEXT, '[images.jupyter]') + 3}"
+
+
+def test_a_cutoff_in_days() -> None:
+    manifest = loads(TEXT.replace("2026-11-01T00:00:00Z", '"3 days"'), Path("stacks.toml"))
+    now, cutoff = datetime.now(UTC), manifest.project.exclude_newer
+    assert cutoff is not None and cutoff.time() == datetime.min.time()
+    assert timedelta(days=3) <= now - cutoff < timedelta(days=4, minutes=1)
+    assert manifest.project.cooldown == 3
 
 
 def test_a_set_may_have_the_channels_of_its_packages() -> None:

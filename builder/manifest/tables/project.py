@@ -56,12 +56,24 @@ PROJECT: Final = table(
             "Registries that are pushed to without TLS; those on this machine are anyway.",
         ),
         "exclude-newer": {
-            "type": "string",
-            "format": "date-time",
-            "description": "One cutoff for every ecosystem: nothing published after it is locked.",
-            "title": "a date and time in UTC, without quotes",
-            "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|z|\+00:00)$",
-            "examples": ["2026-11-01T00:00:00Z"],
+            "description": "One cutoff for every ecosystem: nothing published after it is locked. A number of days is "
+            "midnight (UTC) so many days before the day on which it is asked.",
+            "title": "a date and time in UTC, without quotes, or a number of days",
+            "anyOf": [
+                {
+                    "type": "string",
+                    "format": "date-time",
+                    "title": "a date and time in UTC, without quotes",
+                    "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|z|\+00:00)$",
+                    "examples": ["2026-11-01T00:00:00Z"],
+                },
+                {
+                    "type": "string",
+                    "title": "a number of days",
+                    "pattern": r"^[1-9][0-9]{0,3} days?$",
+                    "examples": ["3 days"],
+                },
+            ],
         },
         "exempt": listed(
             {

@@ -35,7 +35,7 @@ ORDER: Final = """
     credentials
     session
     requester
-    net remote sandbox scan listing failed action difference program tar content blob
+    net remote sandbox scan listing failed action difference program tar content blob packing
     weight compression
     layer
     unpacked plan ahead transports processes files

@@ -14,7 +14,7 @@ from builder.exports import Scope, Subject
 
 SCOPE = Scope.FAMILY
 _MOST = 256
-_RUNNERS = {"linux/amd64": "ubuntu-24.04", "linux/arm64": "ubuntu-24.04-arm"}
+RUNNERS = {"linux/amd64": "ubuntu-24.04", "linux/arm64": "ubuntu-24.04-arm"}
 """GitHub's own runners, by name and not `latest`, so that a new one is an edit here."""
 
 
@@ -38,7 +38,7 @@ def export(subject: Subject) -> str:
             "image": target.image,
             "variant": target.variant,
             "platform": target.platform,
-            "runs-on": _RUNNERS[target.platform],
+            "runs-on": RUNNERS[target.platform],
         }
         for target in targets
     ]

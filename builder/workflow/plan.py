@@ -1,0 +1,48 @@
+"""Which targets a change touches, and how to share them out among machines; nothing is built, no store is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from builder import planner
+from builder.action import Action
+from builder.manifest.model import Target
+from builder.packing import Job, pack
+from builder.workflow import build, since_revision
+from builder.workflow.project import Project
+
+MOST = 256
+"""Jobs that a matrix of GitHub Actions may have (its "Usage limits")."""
+
+
+def plan(project: Project, targets: Sequence[Target], revision: str = "", *, most: int = MOST) -> tuple[Job, ...]:
+    """Jobs for the targets that differ from a revision, for all of them without one.
+
+    Only what differs counts as work: what a revision had is taken from the remote cache, or was pushed.
+
+    Args:
+        targets: whose locks are there.
+        revision: of git.
+
+    Raises:
+        StackbuildError: git does not know the revision, or its manifest cannot be planned.
+    """
+    planned = build.plan(project, targets)
+    before: frozenset[str] = frozenset()
+    chosen = list(targets)
+    if revision:
+        chosen = since_revision.changed(project, planned, revision, targets)
+        then = since_revision.planned_at(project, revision).values()
+        before = frozenset(action.plan_key for action in _all([one.image for one in then if one.image]))
+    todo: Mapping[Target, list[Action]] = {
+        target: [one for one in _all([image]) if one.plan_key not in before]
+        for target in chosen
+        if (image := planned[target].image) is not None
+    }
+    space = {action: planner.space(action) for actions in todo.values() for action in actions}
+    return pack(todo, space, most=most)
+
+
+def _all(ends: Sequence[Action]) -> list[Action]:
+    """These actions and whatever they read, each once."""
+    return list({action.plan_key: action for end in ends for action in end.walk()}.values())

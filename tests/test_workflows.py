@@ -1,0 +1,53 @@
+"""The workflows in .github/: least rights, nothing run from what a stranger wrote, and commands that exist."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+ROOT = Path(__file__).parent.parent
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+
+
+def test_zizmor_finds_nothing() -> None:
+    command = [
+        str(Path(sys.executable).with_name("zizmor")),
+        "--offline",
+        "--no-progress",
+        str(ROOT / ".github/workflows"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "No findings to report" in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_every_action_is_pinned_by_digest(path: Path) -> None:
+    uses = re.findall(r"uses: (\S+)(.*)", path.read_text())
+    assert uses and all(re.fullmatch(r"[^@]+@[0-9a-f]{40}", one) and "# v" in rest for one, rest in uses)
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_every_command_and_option_exists(path: Path) -> None:
+    found = re.findall(r"scripts/stackbuild ([a-z]+)([^|>\n]*)", path.read_text())
+    assert found
+    for name, rest in found:
+        command = [sys.executable, "-P", "-m", "builder.cli", name, "--help"]
+        told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        assert all(option in told for option in re.findall(r"--[a-z-]+", rest)), (name, rest)
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_what_runs_a_strangers_code_has_no_secret(path: Path) -> None:
+    text = path.read_text()
+    document = yaml.safe_load(text)
+    events = document[True]  # `on`, as YAML 1.1 has it.
+    assert "pull_request_target" not in str(events) and "workflow_run" not in str(events)
+    assert document["permissions"] == {}
+    if "pull_request" in events:
+        assert "secrets." not in text
+        assert all(set(job["permissions"].values()) == {"read"} for job in document["jobs"].values())

@@ -35,7 +35,7 @@ ORDER: Final = """
     credentials
     session
     requester
-    net remote sandbox scan listing failed action difference program tar content blob packing
+    net remote sandbox scan listing failed action difference program tar content blob
     weight compression
     layer
     unpacked plan ahead transports processes files
@@ -45,7 +45,7 @@ ORDER: Final = """
     parts conflicts impure signing cache kinds.*
     manifest
     locks fetching about
-    awaited checked
+    awaited checked packing
     state
     site locking image together
     kinds
@@ -71,7 +71,7 @@ ONLY_IN: Final = {
     "installer": ("kinds.pip",),
     "isal": ("compression.gzip", "content", "unpacked"),
     "multiprocessing": ("executors",),
-    "networkx": ("plan",),
+    "networkx": ("packing", "plan"),
     "packaging": ("kinds.pip",),
     "pip": ("kinds.pip.index",),
     "pysequoia": ("kinds.apt.keyring",),

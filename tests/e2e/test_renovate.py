@@ -127,16 +127,21 @@ def test_every_pin_of_the_catalogue(renovate: Path, site: Site, tmp_path: Path) 
     assert Counter(one["currentValue"] for one in found) == +wanted
     looked_up = [one for one in found if one["datasource"] in {"pypi", "npm"} and "skipReason" not in one]
     assert len(looked_up) > 90 and all(one.get("currentVersionTimestamp") for one in looked_up)
-    newest = {one["depName"].lower(): one["updates"][-1]["newValue"] for one in looked_up if one["updates"]}
+    newest = {
+        (one["depName"].lower(), one["currentValue"]): one["updates"][-1]["newValue"]
+        for one in looked_up
+        if one["updates"]
+    }
     assert newest
-    there = places(text, KINDS)
-    moved = {one.path: one.at(newest[one.name]) for one in there if one.kind in {"pip", "npm"} and one.name in newest}
+    there = [one for one in places(text, KINDS) if (one.name, one.version) in newest]
+    moved = {one.path: one.at(newest[one.name, one.version]) for one in there}
     assert moved
     written = replaced(text, moved)
     for one in looked_up:
         if one["updates"]:
             old = one["replaceString"]
-            text = text.replace(old, old.replace(one["currentValue"], newest[one["depName"].lower()]))
+            new = newest[one["depName"].lower(), one["currentValue"]]
+            text = text.replace(old, old.replace(one["currentValue"], new))
     assert text == written
     loads(written, Path("stacks.toml"))
 

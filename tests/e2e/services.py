@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,21 +75,22 @@ def daemon(folder: Path, *, bridge: str = "none") -> Iterator[str]:
     need("dockerd", "docker")
     need_root()
     folder.mkdir(parents=True, exist_ok=True)
-    socket = f"unix://{folder}/docker.sock"
     log = folder / "log"
-    places = [f"--data-root={folder}/data", f"--exec-root={folder}/exec", f"--pidfile={folder}/pid"]
     network = [f"--bridge={bridge}", "--iptables=false", "--ip6tables=false", "--ip-masq=false"]
-    with log.open("wb") as output:
-        process = subprocess.Popen(["dockerd", f"--host={socket}", *places, *network], stdout=output, stderr=output)
-    try:
-        until(log, "API listen on", process)
-        yield socket
-    finally:
-        process.terminate()
-        process.wait(120)
-        for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
-            if (place := line.split()[1]).startswith(str(folder)):
-                subprocess.run(["umount", "--lazy", place], check=False)
+    with tempfile.TemporaryDirectory(prefix="docker-") as short:  # Where sockets are: a path of theirs has 104 bytes.
+        socket = f"unix://{short}/docker.sock"
+        places = [f"--data-root={folder}/data", f"--exec-root={short}/exec", f"--pidfile={folder}/pid"]
+        with log.open("wb") as output:
+            process = subprocess.Popen(["dockerd", f"--host={socket}", *places, *network], stdout=output, stderr=output)
+        try:
+            until(log, "API listen on", process)
+            yield socket
+        finally:
+            process.terminate()
+            process.wait(120)
+            for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
+                if (place := line.split()[1]).startswith((str(folder), short)):
+                    subprocess.run(["umount", "--lazy", place], check=False)
 
 
 def docker(host: str, *arguments: str) -> str:

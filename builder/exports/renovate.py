@@ -82,7 +82,7 @@ def configuration(manifest: Manifest | None) -> dict[str, Any]:
 def _managers() -> list[dict[str, Any]]:
     return [
         _list(
-            "pip",
+            "(?:pip|constraints)",
             rf"{_QUOTE}(?<depName>[A-Za-z0-9][A-Za-z0-9._-]*?)(?:\[[^\]\n]*\])?{_VERSION}{_QUOTE}",
             datasourceTemplate="pypi",
             versioningTemplate="pep440",

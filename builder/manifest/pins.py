@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, MutableMapping, MutableSequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import tomli
 import tomlkit
@@ -22,6 +22,8 @@ from builder.manifest.shape import join, request_name
 _REQUEST = re.compile(r"(?P<head>[^=<>!~]+?)(?P<equals> ?== ?)(?P<version>[^=,*]+)(?P<build>=[^=,]+)?")
 _BASE = re.compile(r"oci:(?P<repository>.+?):(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]*)(?P<digest>@sha256:[0-9a-f]{64})?")
 OCI, FETCH = "oci", "fetch"
+LISTS: Final = {"apt": "apt", "conda": "conda", "constraints": "pip", "npm": "npm", "pip": "pip"}
+"""The keys whose lists pin packages, and what locks these."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +33,7 @@ class Place:
     Attributes:
         path: TOML path of the value: `images.jupyter.pip[2]`.
         table: the set or image it belongs to: `images.jupyter`.
-        kind: what pins it: the key of the request, "fetch" or "oci".
+        kind: what locks it: "pip", "apt" and so on, "fetch" or "oci".
         name: of what, normalised as requests are; of a base image its repository.
         text: the value as it stands there.
     """
@@ -63,25 +65,20 @@ class Place:
         return found["head"] if self.kind == "apt" else f"{found['head']}>={found['version']}"
 
 
-def places(text: str, kinds: frozenset[str]) -> tuple[Place, ...]:
-    """Every version that a manifest's text pins, in its order.
-
-    Args:
-        text: a manifest that can be read.
-        kinds: the keys whose lists are requests of packages.
-    """
+def places(text: str) -> tuple[Place, ...]:
+    """Every version that the text of a manifest pins, in its order; the manifest can be read."""
     document = tomli.loads(text)
     found: list[Place] = []
     for top in ("sets", "images"):
         for name, table in document.get(top, {}).items():
             path = join(top, name)
-            found += _of(table, path, path, kinds)
+            found += _of(table, path, path)
             for on, special in table.get("on", {}).items():
-                found += _of(special, path, join(join(path, "on"), on), kinds)
+                found += _of(special, path, join(join(path, "on"), on))
     return tuple(found)
 
 
-def _of(table: Mapping[str, Any], owner: str, path: str, kinds: frozenset[str]) -> Iterator[Place]:
+def _of(table: Mapping[str, Any], owner: str, path: str) -> Iterator[Place]:
     for key, value in table.items():
         here = join(path, key)
         if key == "from" and isinstance(value, str) and (base := _BASE.fullmatch(value)):
@@ -91,11 +88,11 @@ def _of(table: Mapping[str, Any], owner: str, path: str, kinds: frozenset[str]) 
                 if "version" in one:
                     at, name, version = f"{here}[{number}].version", request_name(one["name"]), one["version"]
                     yield Place(path=at, table=owner, kind=FETCH, name=name, version=version, text=version)
-        elif key in kinds:
+        elif key in LISTS:
             for number, item in enumerate(value):
                 if request := _REQUEST.fullmatch(item):
                     at, name, version = f"{here}[{number}]", request_name(item), request["version"].strip()
-                    yield Place(path=at, table=owner, kind=key, name=name, version=version, text=item)
+                    yield Place(path=at, table=owner, kind=LISTS[key], name=name, version=version, text=item)
 
 
 def replaced(text: str, values: Mapping[str, str]) -> str:

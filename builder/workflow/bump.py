@@ -20,8 +20,7 @@ from pathlib import Path
 from builder import together
 from builder.awaited import ready
 from builder.errors import StackbuildError
-from builder.kinds import kinds
-from builder.lock import Lock, Pin
+from builder.lock import Pin
 from builder.locks import Locks, formats
 from builder.manifest.model import Manifest, Target
 from builder.manifest.pins import Place, places, replaced
@@ -90,7 +89,7 @@ def bump(
     """
     manifest = project.manifest
     text = manifest.path.read_text("utf-8")
-    there = [one for one in places(text, _keys()) if not images or _of_images(manifest, one, images)]
+    there = [one for one in places(text) if not images or _of_images(manifest, one, images)]
     wanted = {request_name(one.name): one.version for one in asked}
     moving = together.widened(manifest, wanted) if wanted else {one.name for one in there}
     chosen = [one for one in there if one.name in moving]
@@ -116,11 +115,6 @@ def bump(
         changes=tuple(found.changes()) if dry else found.write(),
         left=tuple(left),
     )
-
-
-def _keys() -> frozenset[str]:
-    """The keys of the manifest that hold requests of packages, each named as the kind that locks it."""
-    return frozenset(name for name, kind in kinds().items() if name in kind.KEYS and name in formats())
 
 
 def _of_images(manifest: Manifest, place: Place, images: Collection[str]) -> bool:
@@ -168,8 +162,11 @@ def _solved(project: Project, text: str, names: Collection[str], told: Told) -> 
 
 
 def _settled(place: Place, found: Solution, left: list[str]) -> str:
-    """The value with the version that was chosen for it; as it was where there is none, or more than one."""
-    versions = sorted({pin for target, lock in _locks(found, place) for pin in _versions(lock, place.name)})
+    """The value with the version that was chosen for it; as it was where there is none, or more than one. A constraint may be
+    about what other images ask for."""
+    versions = _versions(found, place, own=True) or _versions(
+        found, place, own=False
+    )  # A limit on what others ask for.
     if len(versions) == 1:
         return place.at(versions[0])
     if place.opened() == place.text:
@@ -181,16 +178,22 @@ def _settled(place: Place, found: Solution, left: list[str]) -> str:
     return place.text
 
 
-def _locks(found: Solution, place: Place) -> Iterator[tuple[Target, Lock]]:
-    """The solved locks of the targets that ask for what is pinned there."""
+def _versions(found: Solution, place: Place, *, own: bool) -> list[str]:
+    """What was chosen for the name, in targets that say what stands at the place, or in any."""
+    path = place.path.partition("[")[0]
+    versions = set()
     for (target, kind), (lock, _) in found.solved.items():
-        paths = (path for path, _ in found.project.manifest.asking(target))
-        if kind == place.kind and any(place.path.startswith(f"{path}.{kind}[") for path in paths):
-            yield target, lock
+        if kind == place.kind and (not own or any(path == f"{one}.{_key(path)}" for one in _paths(found, target))):
+            versions |= {pin.version for pin in lock.pins if request_name(pin.name) == place.name}
+    return sorted(versions)
 
 
-def _versions(lock: Lock, name: str) -> Iterator[str]:
-    return (pin.version for pin in lock.pins if request_name(pin.name) == name)
+def _key(path: str) -> str:
+    return path.rpartition(".")[2]
+
+
+def _paths(found: Solution, target: Target) -> Iterator[str]:
+    return (path for path, _ in found.project.manifest.asking(target))
 
 
 def _write(path: Path, text: str) -> None:

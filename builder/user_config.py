@@ -9,6 +9,7 @@ only: `environment` puts the file's values below them.
     [mirrors.npm]        registry = "https://…"          STACKBUILD_NPM_REGISTRY
     [tls]                ca = "/etc/ssl/company.pem"     SSL_CERT_FILE
     [proxy]              http, https, no-proxy           http_proxy, https_proxy, no_proxy
+    [advisories]         databases = ["/srv/osv", …]     STACKBUILD_ADVISORIES, parted by blanks
 
 It is read when something must be fetched, and not before. URLs in it may have user info, so no error shows a value.
 """
@@ -30,6 +31,11 @@ from builder.offline import refuse
 from builder.proxies import LOOPBACK, value
 
 _URL: Final[Schema] = {"type": "string", "title": "an http, https or file URL", "pattern": r"^(https?|file)://[^\s]+$"}
+_DATABASE: Final[Schema] = {
+    "type": "string",
+    "title": "an absolute path without blanks, or an http or https URL",
+    "pattern": r"^(/|https?://)[^\s]+$",
+}
 _PROXY: Final[Schema] = {"type": "string", "title": "an http or https URL", "pattern": r"^https?://[^\s]+$"}
 _HOSTS: Final[Schema] = {"type": "string", "title": "a host, domain, address or network", "pattern": r"^[^\s,]+$"}
 
@@ -46,6 +52,10 @@ SCHEMA: Final[Schema] = table(
             },
         ),
         "tls": table("Whom to trust.", {"ca": {**ABSOLUTE, "description": "Certificates in PEM form."}}),
+        "advisories": table(
+            "Who knows of vulnerabilities.",
+            {"databases": listed(_DATABASE, "Files of OSV entries, folders of such, services with OSV's API.")},
+        ),
         "proxy": table(
             "How to get out.", {"http": _PROXY, "https": _PROXY, "no-proxy": listed(_HOSTS, "What is reached without.")}
         ),
@@ -133,6 +143,8 @@ def _variables(document: Mapping[str, Any], environ: Mapping[str, str]) -> Itera
         yield variable("CHANNEL", name), url
     if registry := mirrors.get("npm", {}).get("registry"):
         yield "STACKBUILD_NPM_REGISTRY", registry
+    if databases := document.get("advisories", {}).get("databases"):
+        yield "STACKBUILD_ADVISORIES", " ".join(databases)
     if (file := document.get("tls", {}).get("ca")) and not any(environ.get(name) for name in CA_VARIABLES):
         yield "SSL_CERT_FILE", file
     proxy = document.get("proxy", {})

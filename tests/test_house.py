@@ -25,7 +25,7 @@ ROOT: Final = Path(__file__).parent.parent
 LONGEST: Final = 400
 
 ORDER: Final = """
-    background chains closure frames redaction
+    background chains closure ecosystem frames redaction
     errors platforms
     digest lease scratch offline
     incoming
@@ -49,7 +49,7 @@ ORDER: Final = """
     state
     site locking image together
     kinds
-    planner
+    planner advisories
     executors checks exports templates
     workflow
     commands
@@ -65,6 +65,7 @@ ONLY_IN: Final = {
     "click": ("cli", "commands"),
     "conda_lock": ("kinds.conda.lockfile",),
     "cryptography": ("checks._gateway", "signing"),
+    "cvss": ("advisories.severity",),
     "deflate": ("compression.gzip",),
     "docker": ("runtimes.docker", "transports.daemon"),
     "http": ("net", "runtimes"),

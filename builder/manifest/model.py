@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from builder.digest import Json
-from builder.manifest.settings import Archive, CachePlace, Layout, Project, Retention, Variant
+from builder.manifest.settings import Archive, Audit, CachePlace, Layout, Project, Retention, Variant
 from builder.manifest.shape import join, request_name
 
 
@@ -161,6 +161,7 @@ class Manifest:
     images: Mapping[str, Image]
     cache: CachePlace = field(default_factory=CachePlace)
     retention: Retention = field(default_factory=Retention)
+    audit: Audit = field(default_factory=Audit)
     lines: Mapping[str, int] = field(default_factory=dict)
 
     @property

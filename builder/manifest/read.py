@@ -20,7 +20,7 @@ from builder.manifest import edges, validate, variants
 from builder.manifest.lines import locate
 from builder.manifest.model import PLAIN, Image, Manifest, Origin, PackageSet
 from builder.manifest.schema import declaration
-from builder.manifest.settings import Archive, CachePlace, Layout, Project, Retention, Variant
+from builder.manifest.settings import Acceptance, Archive, Audit, CachePlace, Layout, Project, Retention, Variant
 from builder.manifest.shape import Finding, findings, join
 from builder.manifest.tables.image import requests
 
@@ -121,6 +121,7 @@ def _manifest(document: Mapping[str, Any], lines: dict[str, int], path: Path) ->
         project=_project(document["project"]),
         cache=CachePlace(**_fields(document.get("cache", {}))),
         retention=Retention(**_fields(document.get("retention", {}))),
+        audit=Audit(accept=tuple(Acceptance(**_fields(one)) for one in document.get("audit", {}).get("accept", ()))),
         archives={name: Archive(name=name, **_fields(one)) for name, one in _sorted(document, "archives")},
         indexes=_places(document, "indexes", path),
         channels=_places(document, "channels", path),

@@ -12,6 +12,7 @@ from builder.digest import Json
 from builder.manifest.fragments import named, table
 from builder.manifest.shape import Schema
 from builder.manifest.tables.archive import ARCHIVE
+from builder.manifest.tables.audit import AUDIT
 from builder.manifest.tables.cache import CACHE
 from builder.manifest.tables.image import image, package_set
 from builder.manifest.tables.layout import LAYOUT
@@ -29,6 +30,7 @@ def declaration() -> Schema:
             "project": PROJECT,
             "cache": CACHE,
             "retention": RETENTION,
+            "audit": AUDIT,
             "archives": named("Debian archives by name.", ARCHIVE),
             "indexes": named("Python package indexes by name: URLs. `pypi` is always there.", INDEX),
             "channels": named("Conda channels by name: URLs. `conda-forge` is always there.", CHANNEL),

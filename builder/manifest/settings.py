@@ -52,6 +52,30 @@ class Retention:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Acceptance:
+    """An advisory that is accepted.
+
+    Attributes:
+        id: or another name of it.
+        until: the last day on which it holds, as RFC 3339 writes it.
+        package: only of this one, "" for any; images: only where the locks of these have it, none for any.
+    """
+
+    id: str
+    reason: str
+    until: str
+    package: str = ""
+    images: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """What is known of advisories, in the manifest's order."""
+
+    accept: tuple[Acceptance, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Archive:
     """A Debian-style archive. `keyring` names one that comes with stackbuild, or a file of the project."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 
 from builder.errors import StackbuildError
 from builder.user_config import environment
@@ -15,6 +16,11 @@ def environ_of(project: Project) -> dict[str, str]:
     """The environment with the user's configuration, and the registries that speak plain HTTP for the manifest."""
     environ = environment(os.environ)
     return {**environ, _PLAIN: " ".join([environ.get(_PLAIN, ""), *project.manifest.project.plain_http])}
+
+
+def databases_of(environ: Mapping[str, str], places: Sequence[str] = ()) -> tuple[str, ...]:
+    """Databases of advisories: those that are named, else those of this machine's settings."""
+    return tuple(places) or tuple(environ.get("STACKBUILD_ADVISORIES", "").split())
 
 
 def parted(name: str) -> tuple[str, str]:

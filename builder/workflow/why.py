@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from builder.chains import Branch, Reason, chains, tree
@@ -45,6 +45,20 @@ def why(project: Project, targets: Sequence[Target], name: str) -> dict[Target, 
             got=f"looked in {len(targets)} targets",
             next_step="stackbuild tree TARGET shows what there is",
         )
+    return found
+
+
+def shortest(project: Project, target: Target, names: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """By kind and name, the shortest way to what asks for a package: `idna ← requests ← stacks.toml:41: …`.
+
+    Nothing of a package that no request of the manifest leads to.
+    """
+    found: dict[tuple[str, str], str] = {}
+    for one in _kinds(project, target):
+        for kind, name in names:
+            ways = chains(one.edges, one.asked, name) if kind == one.name else ()
+            if ways:
+                found[kind, name] = " ← ".join((*ways[0], _where(project, one, ways[0][-1])))
     return found
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from rattler import MatchSpec, PackageRecord
+from rattler import MatchSpec, PackageRecord, Version
 from rattler.package import BuildString
 
 
@@ -46,3 +46,12 @@ def conditional(spec: str) -> bool:
 def satisfies(package: PackageRecord, spec: str) -> bool:
     """Whether the package is what the spec asks for."""
     return parsed(spec).matches(package)
+
+
+@lru_cache(maxsize=16384)
+def ordered(version: str) -> tuple[int, Version | str]:
+    """A sort key of any text in conda's order of versions; what is none comes before all that are."""
+    try:
+        return (1, Version(version))
+    except Exception:  # each of rattler's own error classes means just this
+        return (0, version)

@@ -1,0 +1,204 @@
+"""Audit: which advisories are open for what the locks of targets hold. Nothing is built, fetched or changed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from builder.advisories.database import Databases
+from builder.advisories.hits import Hit, Subject, hits
+from builder.advisories.severity import LEVELS, Severity
+from builder.errors import StackbuildError, raise_all
+from builder.manifest.model import Target
+from builder.manifest.settings import Acceptance
+from builder.workflow.project import Project
+from builder.workflow.subjects import own
+from builder.workflow.why import shortest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What counts as open.
+
+    Attributes:
+        ignore: ids, or other names of advisories, that do not.
+        least: what is known to be less severe than this level does not; "" for any.
+        today: in UTC; the caller's, for nothing here looks at a clock.
+    """
+
+    today: date
+    ignore: frozenset[str] = frozenset()
+    least: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A vulnerability of what one image brings.
+
+    Attributes:
+        packages: that it is in: of one source package, all that the image's locks have.
+        image: whose locks have them; `own` its targets, `heirs` the other targets that were asked about.
+        via: of each package, the way to what asks for it; "" where nothing of the manifest leads there.
+        state: `open`, `accepted` by the manifest, `ignored` by this run, or `below` the level that counts.
+        note: the reason of an acceptance, and its last day; of one that has ended too, though it counts no more.
+    """
+
+    id: str
+    aliases: tuple[str, ...]
+    summary: str
+    severity: Severity
+    ecosystem: str
+    source: str
+    version: str
+    fixed: str
+    packages: tuple[Subject, ...]
+    via: tuple[str, ...]
+    image: str
+    own: tuple[Target, ...]
+    heirs: tuple[Target, ...]
+    state: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audited:
+    """What an audit came to.
+
+    Attributes:
+        findings: image by image, parents first; the most severe of each first.
+        checked: how many packages were looked up; uncovered: by kind, how many no database can know.
+        idle: acceptances that are about nothing of what was found, with their places.
+        databases: name, entries (None of a service), and how many of these could not be read.
+    """
+
+    targets: tuple[Target, ...]
+    findings: tuple[Finding, ...]
+    checked: int
+    uncovered: Mapping[str, int]
+    idle: tuple[str, ...]
+    databases: tuple[tuple[str, int | None, int], ...]
+
+    @property
+    def open(self) -> tuple[Finding, ...]:
+        return tuple(one for one in self.findings if one.state == "open")
+
+
+def audit(project: Project, targets: Sequence[Target], databases: Databases, wish: Wish) -> Audited:
+    """The advisories about what targets and their ancestors hold, each once for the image that brings the package.
+
+    Raises:
+        StackbuildError: a lock is damaged, a database does not answer, an acceptance names no day of the calendar.
+    """
+    accepted = _acceptances(project)
+    brings: dict[Subject, dict[Target, None]] = {}
+    for image in dict.fromkeys(one for target in targets for one in project.manifest.lineage(target)):
+        for subject in own(project, image):
+            brings.setdefault(subject, {})[image] = None
+    found = hits(databases, brings)
+    findings = tuple(_findings(project, targets, found, brings, accepted, wish))
+    used = {name for one in found for name in one.names}
+    return Audited(
+        targets=tuple(targets),
+        findings=findings,
+        checked=sum(bool(one.known) for one in brings),
+        uncovered=dict(sorted(Counter(one.kind for one in brings if not one.known).items())),
+        idle=tuple(f"{where}: {one.id}" for one, _, where in accepted if one.id not in used),
+        databases=tuple((one.place, one.entries, one.damaged) for one in databases.each),
+    )
+
+
+_Accepted = tuple[Acceptance, date, str]
+"""An acceptance, its last day, and its place in the manifest."""
+
+
+def _acceptances(project: Project) -> list[_Accepted]:
+    found, problems = list[_Accepted](), list[StackbuildError]()
+    manifest = project.manifest
+    for number, one in enumerate(manifest.audit.accept):
+        where = f"{manifest.path.name}:{manifest.lines.get(f'audit.accept[{number}]', 1)}"
+        try:
+            found.append((one, date.fromisoformat(one.until), where))
+        except ValueError:
+            problems.append(
+                StackbuildError(f"no such day: {one.until}", where=where, expected="a date of the calendar")
+            )
+    raise_all(problems)
+    return found
+
+
+def _findings(
+    project: Project,
+    targets: Sequence[Target],
+    found: Sequence[Hit],
+    brings: Mapping[Subject, Mapping[Target, None]],
+    accepted: Sequence[_Accepted],
+    wish: Wish,
+) -> Iterator[Finding]:
+    """Hits of the packages of one source, in one image, on the same of its targets, together."""
+    groups: dict[tuple[object, ...], list[Hit]] = {}
+    for one in found:
+        places = tuple(brings[one.subject])
+        groups.setdefault((one.subject.image, places, one.subject.kind, one.known, one.id), []).append(one)
+    ways = _ways(project, found, brings)
+    rows = []
+    for group in groups.values():
+        first, places = group[0], tuple(brings[group[0].subject])
+        heirs = (one for one in targets if one not in places and set(places) & set(project.manifest.lineage(one)))
+        state, note = _state(group, accepted, wish)
+        rows.append(
+            Finding(
+                id=first.id,
+                aliases=first.aliases,
+                summary=first.summary,
+                severity=first.severity,
+                ecosystem=first.known.ecosystem,
+                source=first.known.name,
+                version=first.known.version,
+                fixed=first.fixed,
+                packages=tuple(one.subject for one in group),
+                via=tuple(ways.get((places[0], one.subject.kind, one.subject.name), "") for one in group),
+                image=first.subject.image,
+                own=places,
+                heirs=tuple(heirs),
+                state=state,
+                note=note,
+            )
+        )
+    images = list(dict.fromkeys(one.image for one in brings))
+    yield from sorted(
+        rows,
+        key=lambda one: (images.index(one.image), one.own, [-part for part in one.severity.rank], one.source, one.id),
+    )
+
+
+def _ways(
+    project: Project, found: Sequence[Hit], brings: Mapping[Subject, Mapping[Target, None]]
+) -> dict[tuple[Target, str, str], str]:
+    wanted: dict[Target, set[tuple[str, str]]] = {}
+    for one in found:
+        if not one.subject.prefix:
+            wanted.setdefault(next(iter(brings[one.subject])), set()).add((one.subject.kind, one.subject.name))
+    return {
+        (target, kind, name): way
+        for target, names in wanted.items()
+        for (kind, name), way in shortest(project, target, names).items()
+    }
+
+
+def _state(group: Sequence[Hit], accepted: Sequence[_Accepted], wish: Wish) -> tuple[str, str]:
+    first = group[0]
+    if first.names & wish.ignore:
+        return "ignored", ""
+    note = ""
+    for one, until, where in accepted:
+        names = {first.known.name, *(hit.subject.name for hit in group)}
+        here = one.id in first.names and (not one.package or one.package in names)
+        if here and (not one.images or first.subject.image in one.images):
+            if until >= wish.today:
+                return "accepted", f"{one.reason} (until {until}, {where})"
+            note = f"accepted until {until} only ({where}): {one.reason}"
+    if wish.least and LEVELS.index(first.severity.level) < LEVELS.index(wish.least):
+        return "below", note
+    return "open", note

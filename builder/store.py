@@ -5,6 +5,8 @@
     sources/sha256/<hex>        fetched files, under the digest that their pin names
     actions/<hex>.json          document and result of a finished action, under its key
     roots/<hex>/                unpacked layers and roots: a cache, made again whenever it is missing
+    released/<hex>.json         what a pushed image holds, under its manifest's digest
+    advisories/<hex>            databases of advisories by package: a cache
     logs/<hex>.txt              output of steps in the sandbox
     tmp/                        whatever has no name yet
 

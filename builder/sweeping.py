@@ -94,6 +94,8 @@ def rooms(store: Store, marks: Marks, ages: Ages) -> tuple[Room, ...]:
         _room(store, "roots", ages, unpacked_root),
         _room(store, "metadata", ages, metadata),
         _room(store, "repodata", ages, fresh),
+        _room(store, "advisories", ages, fresh),
+        _room(store, "released", ages, lambda path: path.stem in blobs or fresh(path)),
         _room(store, "logs", ages, fresh),
     )
 

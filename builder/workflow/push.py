@@ -15,7 +15,7 @@ from builder.manifest.model import Target
 from builder.net import Client
 from builder.offline import refuse
 from builder.site import Planned
-from builder.workflow import join, named, pushed, releases
+from builder.workflow import join, named, pushed, released, releases
 from builder.workflow.cargo import Cargo, Told, Traffic
 from builder.workflow.names import Group, Names
 from builder.workflow.network import environ_of, parted
@@ -92,6 +92,7 @@ def push(
     moved = client.each(given.tag, [(one, tag) for one in ends for tag in one.tags])
     if any(moved):
         ends = client.each(given.again, zip(groups, ends, strict=True))
+    released.remember(project, ends, images)
     releases.record(project.store, ends)
     return tuple(ends), cargo.traffic
 

@@ -35,7 +35,7 @@ def own(project: Project, target: Target) -> tuple[Subject, ...]:
             continue
         if kind == "inherited":
             found += _inherited(target, lock)
-        elif kind == owner:
+        elif kind == owner != "oci":  # A base image is what `inherited` says that it holds.
             found += (_subject(kind, target, one) for one in _named(kind, lock, Origin(keyrings=keyrings)))
     return tuple(found)
 

@@ -28,8 +28,8 @@ _DEB_VERSION = re.compile(r"(?:\d+:)?\d[A-Za-z0-9.+~:-]*")
 _PIP_VERSION = re.compile(r"[0-9][A-Za-z0-9.!+_-]*")
 _GLIBC = re.compile(rb"GNU C Library [^\n]*? version (\d+\.\d+)")
 _CREDENTIAL = re.compile(r"/t/[^/]+/")
-_SOLVED = tuple(name for name in FIELDS if name not in {"Source", "Installed-Size"})
-"""The fields that say what stands together with what."""
+_KEPT = tuple(name for name in FIELDS if name != "Installed-Size")
+"""The fields that say what stands together with what, and what is built from which source."""
 _CONDA_TEXTS = ("build", "build_number", "subdir", "fn", "sha256", "md5")
 _PATCH = re.compile(rb'^#define\s+PY_VERSION\s+"(3\.\d+\.\d+)[^"]*"', re.MULTILINE)
 
@@ -104,7 +104,7 @@ def _apt(found: Surveyed, architecture: str) -> Iterator[Pin]:
                 continue
             if _DEB_NAME.fullmatch(name) and _DEB_VERSION.fullmatch(version):
                 seen.add(name)
-                kept = ((one, fields[one]) for one in _SOLVED if fields.get(one) and fields[one].isprintable())
+                kept = ((one, fields[one]) for one in _KEPT if fields.get(one) and fields[one].isprintable())
                 yield pin("apt", name, version, tuple(kept))
 
 

@@ -142,10 +142,14 @@ def _findings(
         places = tuple(brings[one.subject])
         groups.setdefault((one.subject.image, places, one.subject.kind, one.known, one.id), []).append(one)
     ways = _ways(project, found, brings)
+    below: dict[Target, list[Target]] = {}
+    for target in targets:
+        for image in project.manifest.lineage(target):
+            below.setdefault(image, []).append(target)
     rows = []
     for group in groups.values():
         first, places = group[0], tuple(brings[group[0].subject])
-        heirs = (one for one in targets if one not in places and set(places) & set(project.manifest.lineage(one)))
+        heirs = dict.fromkeys(heir for place in places for heir in below[place] if heir not in places)
         state, note = _state(group, accepted, wish)
         rows.append(
             Finding(

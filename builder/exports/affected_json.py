@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from builder.workflow.affected import Affected, Held
+from builder.advisories.holdings import Affected, Held
 
 SCHEMA = 1
 """Raised if a key is removed or gets another meaning; new keys may come at any time."""

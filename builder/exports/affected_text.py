@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from builder.advisories.holdings import Affected, Deployed, Held
 from builder.exports.printable import printable
 from builder.manifest.model import Target
-from builder.workflow.affected import Affected, Deployed, Held
 
 
 def render(found: Affected) -> str:

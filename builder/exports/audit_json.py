@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from builder.workflow.audit import Audited, Finding
+from builder.advisories.findings import Audited, Finding
 
 SCHEMA = 1
 """Raised if a key is removed or gets another meaning; new keys may come at any time."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+from builder.advisories.findings import Audited, Finding
 from builder.exports.printable import columns, count, printable
-from builder.workflow.audit import Audited, Finding
 
 _NAMES = 3
 """Aliases or packages that are shown; the rest is counted, and in JSON."""

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from builder.advisories.hits import Subject
+from builder.advisories.holdings import Affected
 from builder.errors import StackbuildError
 from builder.manifest.model import Target
 from builder.workflow import lock, releases
-from builder.workflow.affected import Affected, affected, question
+from builder.workflow.affected import affected, question
 from builder.workflow.lock import Wish
 from builder.workflow.subjects import subjects
 from tests.e2e.project import ROOT

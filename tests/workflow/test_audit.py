@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from builder.advisories.database import open_databases
+from builder.advisories.findings import Audited, Finding
 from builder.locks import Locks
 from builder.manifest.model import Target
 from builder.net import Client
-from builder.workflow.audit import Audited, Finding, Wish, audit
+from builder.workflow.audit import Wish, audit
 from tests.e2e.project import ROOT, Site
 from tests.osv import affected, entry, folder, serving
 

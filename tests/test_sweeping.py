@@ -103,6 +103,19 @@ def test_caches_and_logs_stay_for_their_time(store: Store) -> None:
     assert not any(entry.kept for room in rooms(store, NOTHING, OLD) for entry in room.entries)
 
 
+def test_what_pushed_images_hold_stays_with_their_releases_and_for_its_time(store: Store) -> None:
+    retained, other = Digest.of(b"retained"), Digest.of(b"other")
+    for one in (retained, other):
+        store.write(f"released/{one.hex}.json", b"{}")
+    store.write("advisories/abc", b"x")
+    patient = Ages(young=OLD.young, caches=time.time() - 3600)
+    assert len(names(rooms(store, NOTHING, patient), "released", kept=True)) == 2
+    assert names(rooms(store, NOTHING, patient), "advisories", kept=True) == ["abc"]
+    found = rooms(store, Marks(blobs={retained}), OLD)
+    assert names(found, "released", kept=True) == [f"{retained.hex}.json"]
+    assert names(found, "advisories", kept=True) == []
+
+
 def test_metadata_of_a_pinned_file_stays(store: Store) -> None:
     pinned = Digest.of(b"wheel")
     store.write(f"metadata/wheel-{pinned.hex}", b"1\n")

@@ -30,6 +30,9 @@ ca = "/etc/ssl/company.pem"
 http = "http://proxy.example:3128"
 https = "http://proxy.example:3128"
 no-proxy = [".example", "10.0.0.0/8"]
+
+[advisories]
+databases = ["/srv/osv", "https://osv.example"]
 """
 MEANT = {
     "STACKBUILD_MIRROR_BOOKWORM": "https://one.example/debian https://two.example/debian",
@@ -41,6 +44,7 @@ MEANT = {
     "http_proxy": "http://proxy.example:3128",
     "https_proxy": "http://proxy.example:3128",
     "no_proxy": ".example,10.0.0.0/8",
+    "STACKBUILD_ADVISORIES": "/srv/osv https://osv.example",
 }
 
 

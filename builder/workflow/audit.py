@@ -14,6 +14,7 @@ from builder.advisories.severity import LEVELS
 from builder.errors import StackbuildError, raise_all
 from builder.manifest.model import Target
 from builder.manifest.settings import Acceptance
+from builder.redaction import redact
 from builder.workflow.project import Project
 from builder.workflow.subjects import own
 from builder.workflow.why import shortest
@@ -54,7 +55,7 @@ def audit(project: Project, targets: Sequence[Target], databases: Databases, wis
         checked=sum(bool(one.known) for one in brings),
         uncovered=dict(sorted(Counter(one.kind for one in brings if not one.known).items())),
         idle=tuple(f"{where}: {one.id}" for one, _, where in accepted if one.id not in used),
-        databases=tuple((one.place, one.entries, one.damaged) for one in databases.each),
+        databases=tuple((redact(one.place), one.entries, one.damaged) for one in databases.each),
     )
 
 

@@ -184,6 +184,10 @@ def test_a_service_says_the_same_and_offline_is_heeded(site: Site, database: Pat
         environ = {"STACKBUILD_CONFIG": str(config)}
         asked = site.try_(*here, env=environ)
         assert json.loads(asked.out)["findings"] == told["findings"], asked.err
+        secret = service.url.replace("://", "://me:hunter2@")
+        logged_in = site.try_(*here, "--database", secret)
+        assert json.loads(logged_in.out)["open"] == json.loads(asked.out)["open"]
+        assert "hunter2" not in logged_in.out + logged_in.err
         service.paths.clear()
         refused = site.try_("--offline", *here, env=environ)
         assert refused.code == 1 and "offline" in refused.err and service.paths == []

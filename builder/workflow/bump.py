@@ -162,11 +162,11 @@ def _solved(project: Project, text: str, names: Collection[str], told: Told) -> 
 
 
 def _settled(place: Place, found: Solution, left: list[str]) -> str:
-    """The value with the version that was chosen for it; as it was where there is none, or more than one. A constraint may be
-    about what other images ask for."""
-    versions = _versions(found, place, own=True) or _versions(
-        found, place, own=False
-    )  # A limit on what others ask for.
+    """The value with the version that was chosen for it; as it was where there is none, or more than one.
+
+    A constraint may be about what other images ask for.
+    """
+    versions = _versions(found, place, own=True) or _versions(found, place, own=False)
     if len(versions) == 1:
         return place.at(versions[0])
     if place.opened() == place.text:

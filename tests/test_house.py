@@ -26,8 +26,10 @@ LONGEST: Final = 400
 
 ORDER: Final = """
     background chains closure ecosystem frames redaction
+    background chains closure frames purls redaction
     errors platforms
     digest lease scratch offline
+    licences
     incoming
     tree lock manifest.shape
     store interpreter waiver cells sandbox_child untar manifest.fragments manifest.lines proxies
@@ -46,6 +48,8 @@ ORDER: Final = """
     manifest
     locks fetching about
     awaited checked packing
+    bill provenance
+    awaited checked
     state
     site locking image together
     kinds
@@ -74,6 +78,9 @@ ONLY_IN: Final = {
     "multiprocessing": ("executors",),
     "networkx": ("packing", "plan"),
     "packaging": ("kinds.pip",),
+    "networkx": ("plan",),
+    "packageurl": ("purls",),
+    "packaging": ("kinds.pip", "licences"),
     "pip": ("kinds.pip.index",),
     "pysequoia": ("kinds.apt.keyring",),
     "rattler": ("kinds.conda.matching", "kinds.conda.worker"),
@@ -250,7 +257,7 @@ def test_every_dependency_is_imported() -> None:
         for name, _ in _imports(path, inside_functions=True)
         if name.split(".")[0] not in {*sys.stdlib_module_names, "builder"}
     }
-    names = {"conda-lock": "conda_lock", "py-rattler": "rattler", "pyyaml": "yaml"}
+    names = {"conda-lock": "conda_lock", "packageurl-python": "packageurl", "py-rattler": "rattler", "pyyaml": "yaml"}
     # pip-tools is run as `python -m piptools`; urllib3 is what requests raises errors and verifies with.
     assert "piptools" in MODULES["kinds.pip.piptools"].read_text(encoding="utf-8")
     assert imported - {"urllib3"} == {names.get(name, name) for name in asked} - {"pip-tools"}

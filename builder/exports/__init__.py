@@ -4,7 +4,7 @@ A format of `stackbuild export` has `export(subject)`, from data to text, and `S
 target, one image, or as much of the family as is asked for; `DIGESTS = True` if it names published images; and
 `READERS`, if several programs read it, each in a way of its own. Its name is the file's, with dashes. One of
 `stackbuild diff` is a file `diff_NAME.py` with `render(report)`, one of `stackbuild size` a file `size_NAME.py` with
-`render(weighed)`.
+`render(weighed)`; of `stackbuild sbom` a file `sbom_NAME.py` with `render(bill)` and its `MEDIA_TYPE`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from builder.errors import StackbuildError
@@ -134,8 +135,21 @@ def renderer(command: str, name: str) -> Callable[[Any], str]:
     Raises:
         StackbuildError: there is no such format.
     """
+    found: Callable[[Any], str] = _rendering(command, name).render
+    return found
+
+
+def media_type(command: str, name: str) -> str:
+    """What a text of that format is, where it is attached to an image.
+
+    Raises:
+        StackbuildError: there is no such format.
+    """
+    return str(_rendering(command, name).MEDIA_TYPE)
+
+
+def _rendering(command: str, name: str) -> ModuleType:
     known = [path.stem.partition("_")[2] for path in _files(f"{command}_*")]
     if name not in known:
         raise StackbuildError(f"no such format: {name}", expected=f"one of {', '.join(known)}")
-    found: Callable[[Any], str] = import_module(f"{__name__}.{command}_{name}").render
-    return found
+    return import_module(f"{__name__}.{command}_{name}")

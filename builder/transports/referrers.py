@@ -4,7 +4,7 @@ A registry that knows the referrers API lists them by itself, and says so when o
 specification asks, whoever writes one keeps the list: an index under the tag `sha256-<hex of the subject>`. Of two that
 write a list at the same moment one is lost; attaching it again mends that.
 
-Only annotations are carried here, which both lists repeat, so that one request reads them.
+An artifact carries annotations, which both lists repeat, so that one request reads them, and at most one file.
 
 Source: OCI distribution-spec v1.1, "Pushing Manifests with Subject", "Listing Referrers", "Referrers Tag Schema";
 image-spec v1.1, "Guidelines for Artifact Usage".
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -26,48 +27,77 @@ from builder.transports.upload import Upload
 
 _EMPTY = b"{}"
 _EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
+_TITLE = "org.opencontainers.image.title"
+"""On a layer: the file's name (image-spec v1.1, annotations.md), as tools that pull artifacts use it."""
 _MOST = 1000
 """So many artifacts of one image are looked at."""
 
 
-def attach(upload: Upload, subject: Mapping[str, Json], artifact: str, said: Mapping[str, str]) -> bool:
-    """Attach annotations to what lies in a repository; whether they were not there before.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """What is attached.
+
+    Attributes:
+        type: a media type, also of the file.
+        said: annotations.
+        data: the file; None for annotations alone.
+        filename: what tools that pull artifacts call it.
+    """
+
+    type: str
+    said: Mapping[str, str]
+    data: bytes | None = None
+    filename: str = ""
+
+    def manifest(self, subject: Mapping[str, Json]) -> bytes:
+        """The manifest that names what has this descriptor as its subject; always the same bytes."""
+        empty: Json = {"mediaType": _EMPTY_TYPE, "digest": Digest.of(_EMPTY), "size": len(_EMPTY)}
+        about: Json = {name: subject[name] for name in ("mediaType", "digest", "size")}
+        return canonical(
+            {
+                "schemaVersion": 2,
+                "mediaType": MANIFEST_TYPES[0],
+                "artifactType": self.type,
+                "config": empty,
+                "layers": [empty if self.data is None else self._file(self.data)],
+                "subject": about,
+                "annotations": dict(self.said),
+            }
+        )
+
+    def _file(self, data: bytes) -> Json:
+        found: dict[str, Json] = {"mediaType": self.type, "digest": Digest.of(data), "size": len(data)}
+        return {**found, "annotations": {_TITLE: self.filename}} if self.filename else found
+
+
+def attach(upload: Upload, subject: Mapping[str, Json], artifact: Artifact) -> bool:
+    """Attach an artifact to what lies in a repository; whether it was not there before.
 
     Args:
         subject: its descriptor.
-        artifact: the artifact's type.
 
     Raises:
         Unreachable: no answer.
         StackbuildError: the registry refuses.
     """
-    empty: Json = {"mediaType": _EMPTY_TYPE, "digest": Digest.of(_EMPTY), "size": len(_EMPTY)}
-    about: Json = {name: subject[name] for name in ("mediaType", "digest", "size")}
-    body = canonical(
-        {
-            "schemaVersion": 2,
-            "mediaType": MANIFEST_TYPES[0],
-            "artifactType": artifact,
-            "config": empty,
-            "layers": [empty],
-            "subject": about,
-            "annotations": dict(said),
-        }
-    )
+    body = artifact.manifest(subject)
     digest = Digest.of(body)
 
     def listed() -> bool:
-        rows = _listed(upload.registry, Digest(str(subject["digest"])), artifact)
+        rows = _listed(upload.registry, Digest(str(subject["digest"])), artifact.type)
         return any(one.get("digest") == digest for one in rows)
 
     if listed():
         return False
-    upload.data(Digest.of(_EMPTY), _EMPTY)
+    for data in dict.fromkeys((_EMPTY, artifact.data or _EMPTY)):
+        upload.data(Digest.of(data), data)
     if upload.manifest(digest, MANIFEST_TYPES[0], body):
         return True
     row: dict[str, Json] = {"mediaType": MANIFEST_TYPES[0], "digest": digest, "size": len(body)}
     for _ in range(ATTEMPTS):  # Somebody else may have written the list meanwhile, without us.
-        _enlist(upload, str(subject["digest"]), {**row, "artifactType": artifact, "annotations": dict(said)})
+        _enlist(
+            upload, str(subject["digest"]), {**row, "artifactType": artifact.type, "annotations": dict(artifact.said)}
+        )
         if listed():
             return True
     raise Unreachable(f"the registry does not keep what is attached to {upload.registry.name}@{subject['digest']}")

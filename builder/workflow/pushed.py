@@ -15,6 +15,7 @@ from builder.manifest.model import Target
 from builder.net import Client
 from builder.site import Planned
 from builder.transports import referrers
+from builder.transports.referrers import Artifact
 from builder.transports.registry import Registry
 from builder.transports.upload import Upload
 from builder.workflow.network import environ_of, parted
@@ -23,12 +24,13 @@ from builder.workflow.shipment import Shipment
 
 TYPE = "application/vnd.stackbuild.key.v1+json"
 _KEY = "dev.stackbuild.key"
-_TARGET = "dev.stackbuild.target"
+TARGET = "dev.stackbuild.target"
 
 
 def attach(upload: Upload, one: Shipment, key: Digest) -> None:
     """Attach the plan key of a target to its pushed manifest."""
-    referrers.attach(upload, one.descriptor, TYPE, {_KEY: key, _TARGET: str(one.target)})
+    said = {_KEY: key, TARGET: str(one.target)}
+    referrers.attach(upload, one.descriptor, Artifact(type=TYPE, said=said))
 
 
 def changed(

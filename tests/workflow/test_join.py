@@ -13,6 +13,7 @@ from builder.digest import Json
 from builder.net import Client
 from builder.store import Store
 from builder.transports import referrers
+from builder.transports.referrers import Artifact
 from builder.transports.registry import Registry
 from builder.transports.upload import Upload
 from builder.workflow import build, pushed
@@ -125,12 +126,12 @@ def test_of_two_that_attach_at_once_none_is_lost_for_good(machines: tuple[Site, 
     }
 
     def meanwhile(request: Request) -> bool:
-        referrers.attach(upload, subject, "application/x", {"who": "other"})
+        referrers.attach(upload, subject, Artifact(type="application/x", said={"who": "other"}))
         return False
 
     registry.breaks("PUT", f"/manifests/{pushed_.digest.replace(':', '-')}", meanwhile)
-    referrers.attach(upload, subject, "application/x", {"who": "one"})
-    referrers.attach(upload, subject, "application/x", {"who": "other"})
+    referrers.attach(upload, subject, Artifact(type="application/x", said={"who": "one"}))
+    referrers.attach(upload, subject, Artifact(type="application/x", said={"who": "other"}))
     found = [said["who"] for said in referrers.attached(upload.registry, pushed_.digest, "application/x")]
     assert sorted(found) == ["one", "other"]
     assert len(list(referrers.attached(upload.registry, pushed_.digest, pushed.TYPE))) == 1

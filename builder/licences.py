@@ -63,10 +63,9 @@ def spdx(text: str) -> str:
 
 
 def declared(*texts: str) -> Licence:
-    """What such texts declare, the first that is an expression; else all of them in their own words."""
-    for text in texts:
-        if found := spdx(text):
-            return Licence(expression=found)
+    """What such texts declare: one alone may be an expression; how several are meant together, they do not say."""
+    if len(texts) == 1 and (found := spdx(texts[0])):
+        return Licence(expression=found)
     names = (name(text) for text in texts)
     return Licence(names=tuple(dict.fromkeys(one for one in names if one)))
 

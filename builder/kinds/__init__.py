@@ -18,6 +18,9 @@ A new kind is one new file in this folder; one that outgrows it becomes a folder
     build.PACKAGES, space(action)                   which packages an action lays, how much disk that takes
     build.expected(action)                          the layers it will leave, if not one of its pins or files
     build.defaults(site)                            what a foreign root's config says, for a kind that brings one
+    requires.requires(locks), asked(lock)           which pins need which, and which the request is about
+    component.components(subject), WANTED           what a bill of materials says of it (see `bill.py`)
+    component.unlisted(subject)                     what it brought that no bill can list, as sentences
 """
 
 from __future__ import annotations

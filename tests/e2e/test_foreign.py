@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 
 from builder.lock import Pin
 from builder.platforms import NATIVE
+from tests.bill_of_materials import cyclonedx_problems, of_kind
 from tests.e2e import services
 from tests.e2e.conftest import need_network
 from tests.e2e.project import Site, share_sources
@@ -99,6 +101,20 @@ def _held(site: Site) -> list[Pin]:
     lock = site.project().locks.read(site.planned("root").target, "inherited")
     assert lock is not None
     return [pin for pin in lock.pins if pin.kind == "apt"]
+
+
+def test_its_bill_lists_what_dpkg_does(foreign: Site, small: Site) -> None:
+    """Packages of the base and those on top; other files of the base are owned up to."""
+    share_sources(small.store_path, foreign.store_path)
+    foreign.run("build", "apt", "--no-start")
+    code, said = foreign.inside("apt", "dpkg-query -f '${Package} ${Version}\\n' -W")
+    assert code == 0, said
+    text = foreign.run("sbom", "apt").out
+    assert cyclonedx_problems(text) == []
+    bill = json.loads(text)
+    assert of_kind(bill, "apt") == {tuple(line.split()) for line in said.splitlines()}
+    assert [one["aggregate"] for one in bill["compositions"]] == ["incomplete"]
+    assert {one["type"] for one in bill["components"] if one["bom-ref"].startswith("oci:")} == {"container"}
 
 
 def test_a_sibling_with_another_user(foreign: Site) -> None:

@@ -41,8 +41,8 @@ _CERTAIN = {
     "Universal Permissive License (UPL)": "UPL-1.0",
     "zlib/libpng License": "Zlib",
 }
-"""Classifiers that mean one licence; "BSD License", "Apache Software License" and the like mean several (PEP 639, "Mapping
-license classifiers to SPDX identifiers")."""
+"""Classifiers that mean one licence; "BSD License", "Apache Software License" and the like mean several (PEP 639,
+"Mapping license classifiers to SPDX identifiers")."""
 
 
 def components(subject: Subject) -> Iterator[Component]:

@@ -15,7 +15,7 @@ from builder.manifest.model import PYPI
 from builder.purls import purl
 
 _METADATA = re.compile(
-    r"(?P<prefix>.+)/lib(?:64)?/python3[^/]*/site-packages/(?P<name>[^/]+)-[^-/]+\.dist-info/METADATA"
+    r"(?P<prefix>.+)/lib(?:64)?/python3[^/]*/(?:site|dist)-packages/(?P<name>[^/]+)-[^-/]+\.dist-info/METADATA"
 )
 WANTED = _METADATA
 _CERTAIN = {

@@ -25,8 +25,7 @@ ROOT: Final = Path(__file__).parent.parent
 LONGEST: Final = 400
 
 ORDER: Final = """
-    background chains closure ecosystem frames redaction
-    background chains closure frames purls redaction
+    background chains closure ecosystem frames purls redaction
     errors platforms
     digest lease scratch offline
     licences
@@ -47,9 +46,8 @@ ORDER: Final = """
     parts conflicts impure signing cache kinds.*
     manifest
     locks fetching about
-    awaited checked packing
     bill provenance
-    awaited checked
+    awaited checked packing
     state
     site locking image together
     kinds
@@ -77,8 +75,6 @@ ONLY_IN: Final = {
     "isal": ("compression.gzip", "content", "unpacked"),
     "multiprocessing": ("executors",),
     "networkx": ("packing", "plan"),
-    "packaging": ("kinds.pip",),
-    "networkx": ("plan",),
     "packageurl": ("purls",),
     "packaging": ("kinds.pip", "licences"),
     "pip": ("kinds.pip.index",),

@@ -88,7 +88,7 @@ def main() -> None:
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         print(
-            f"error: {error.strerror}{where}\n  what was finished is kept; next: run the same command again",
+            f"error: {error.strerror or error}{where}\n  what was finished is kept; next: run the same command again",
             file=sys.stderr,
         )
         sys.exit(1)

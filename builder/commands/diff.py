@@ -12,15 +12,19 @@ import click
 @click.argument("a", metavar="[A]", default="")
 @click.argument("b", metavar="[B]", default="")
 @click.option("--format", "form", metavar="FORMAT", default="text", show_default=True, help="text, json, markdown")
+@click.option("--markdown", "form", flag_value="markdown", help="The same as --format markdown.")
+@click.option("--since", metavar="REF", help="The working tree against a git revision: the same as REF for A.")
 @click.option("--exit-code", is_flag=True, help="Exit with 1 if they differ, as git diff does.")
 @click.pass_obj
-def command(folder: Path, a: str, b: str, form: str, exit_code: bool) -> None:
+def command(folder: Path, a: str, b: str, form: str, since: str | None, exit_code: bool) -> None:
     from builder.exports import renderer
     from builder.workflow.diff import diff
     from builder.workflow.project import open_project
 
+    if since is not None and a:
+        raise click.UsageError("--since REF stands for A: give one of them")
     render = renderer("diff", form)
-    found = diff(open_project(folder), a, b)
+    found = diff(open_project(folder), since or a, b)
     print(render(found), end="")
     if exit_code and found.differences:
         sys.exit(1)

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from builder.commands.bump import command
 from builder.errors import StackbuildError
 from builder.manifest.pins import places, replaced
 from builder.workflow import lock
@@ -15,6 +17,7 @@ from builder.workflow.bump import Bump, bump, parse
 from builder.workflow.project import Project, open_project
 from tests import tiny
 from tests.loopback import Service, serve
+from tests.osv import affected, entry, folder
 
 FAMILY = """
 [sets.stack]
@@ -167,6 +170,24 @@ def test_nothing_is_written_where_there_is_no_solution(project: Callable[[], Pro
     with pytest.raises(StackbuildError, match=r"9\.9"):
         move(project, "other==9.9")
     assert changed(project) == []
+
+
+def test_security(project: Callable[[], Project], tmp_path: Path) -> None:
+    """What an advisory is about moves, asked for or not; what it leaves open is told."""
+    every = {"introduced": "0"}
+    entries = [
+        entry("PYSEC-1", affected("PyPI", "fourth", every, {"fixed": "1.1"})),
+        entry("PYSEC-2", affected("PyPI", "third", every, {"fixed": "1.2"})),
+        entry("PYSEC-3", affected("PyPI", "vision", every, {"fixed": "9"})),
+        entry("PYSEC-4", affected("PyPI", "torch", every)),
+    ]
+    words = ["--security", "--database", str(folder(tmp_path / "osv", entries))]
+    said = CliRunner().invoke(command, words, obj=project().manifest.folder, catch_exceptions=False)
+    assert said.exit_code == 0 and "fourth==1.0 → fourth==1.2" in said.stdout
+    assert locked(project, "app") == {"other": "1.0", "third": "1.2", "torch": "1.2", "vision": "1.1"}
+    assert locked(project, "side") == {"other": "1.0", "fourth": "1.2"}
+    again = CliRunner().invoke(command, words, obj=project().manifest.folder, catch_exceptions=False)
+    assert again.exit_code == 0 and "not moved: vision, fixed in 9" in again.stderr
 
 
 def test_dry(project: Callable[[], Project]) -> None:

@@ -307,3 +307,10 @@ def test_without_git(tmp_path: Path, registry: FakeUploads) -> None:
     assert len(of(found, "lab@linux/amd64", "full@linux/amd64").differences) == 1
     with pytest.raises(StackbuildError, match="no commit to compare with"):
         of(found)
+
+
+def test_since_and_markdown_are_short_for_others(site: Site) -> None:
+    said = run(site, "--since", "v1", "--markdown")
+    assert said.exit_code == 0 and said.stdout == run(site, "v1", "--format", "markdown").stdout
+    assert said.stdout.startswith("### `v1 (")
+    assert run(site, "v1", "--since", "v1").exit_code == 2

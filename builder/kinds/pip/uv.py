@@ -18,7 +18,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from builder import credentials
@@ -68,11 +68,17 @@ def solve(attempt: Attempt, indexes: Indexes, store: Store, environ: Mapping[str
                 raise NoSolution(attempt.question, list(explanation(words)))
             raise StackbuildError(
                 f"uv failed: pip, {attempt.question.where} (exit {done.returncode})",
-                where=shlex.join([Path(command[0]).name, *command[1:]]),
+                where=_told(command),
                 got=words.strip()[-2000:],
                 next_step="run the same command again; if it fails again, check that the index answers",
             )
         return pins((folder / "locked.txt").read_text(), attempt.held)
+
+
+def _told(command: Sequence[str]) -> str:
+    """The command without what it says of single packages, which may be hundreds of words."""
+    words = shlex.join([Path(command[0]).name, *command[1:]])
+    return re.sub(r"( --exclude-newer-package \S+)+", " --exclude-newer-package …", words)
 
 
 def binary() -> str:

@@ -39,13 +39,17 @@ pip = ["other==1.0",    "fourth==1.0"]
 """
 
 
+REQUIRES = {("torch", "1.2"): ["vision<1.2"], ("fourth", "1.0"): ["other"], ("fourth", "1.1"): ["other"]}
+"""What the wheels of the index require."""
+
+
 @pytest.fixture
 def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     (tmp_path / "project").mkdir()
     with serve(tmp_path / "served") as service:
         tiny.archive(service, tmp_path / "project")
         for name in ("torch", "vision", "other", "third", "fourth"):
-            service.publish(*tiny.wheel(name, "1.0"))
+            service.publish(*tiny.wheel(name, "1.0", REQUIRES.get((name, "1.0"), ())))
         monkeypatch.setenv("STACKBUILD_STORE", str(tmp_path / "store"))
         monkeypatch.setenv("STACKBUILD_MIRROR_TOY", service.url)
         monkeypatch.setenv("PIP_INDEX_URL", f"{service.url}/simple")
@@ -61,9 +65,8 @@ def project(tmp_path: Path, served: Service) -> Callable[[], Project]:
     lock.lock(first, tuple(first.manifest.targets()), lock.Wish(), lambda _: None)
     for name in ("torch", "vision", "other", "third", "fourth"):
         for version in ("1.1", "1.2"):
-            service_wheel = tiny.wheel(name, version, ["vision<1.2"] if (name, version) == ("torch", "1.2") else ())
-            served.publish(*service_wheel)
-    subprocess.run(["git", "init", "--quiet", str(folder)], check=True)
+            served.publish(*tiny.wheel(name, version, REQUIRES.get((name, version), ())))
+    subprocess.run(["git", "init", "--quiet", "--initial-branch=master", str(folder)], check=True)
     subprocess.run(["git", "-C", str(folder), "add", "."], check=True)
     return lambda: open_project(folder)
 
@@ -170,6 +173,37 @@ def test_nothing_is_written_where_there_is_no_solution(project: Callable[[], Pro
     with pytest.raises(StackbuildError, match=r"9\.9"):
         move(project, "other==9.9")
     assert changed(project) == []
+
+
+def commit(project: Callable[[], Project], *words: str) -> None:
+    own = ["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false"]
+    command = ["git", "-C", str(project().manifest.folder), *own, *words]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def merged(project: Callable[[], Project], first: str, second: str) -> list[StackbuildError]:
+    """What `lock --check` says of two bumps that were made on branches of their own, and merged without a conflict."""
+    path = project().manifest.path
+    apart = '[\n"other==1.0",\n# Between.\n"fourth==1.0"]'
+    path.write_text(path.read_text().replace('["other==1.0",    "fourth==1.0"]', apart))
+    commit(project, "commit", "--all", "--message", "x")
+    for branch, name in (("one", first), ("two", second)):
+        commit(project, "switch", "--create", branch, "master")
+        move(project, name)
+        commit(project, "commit", "--all", "--message", name)
+    commit(project, "merge", "--no-edit", "one")
+    return lock.check(project(), tuple(project().manifest.targets()))
+
+
+def test_bumps_of_neighbours_merge(project: Callable[[], Project]) -> None:
+    assert merged(project, "fourth==1.1", "other==1.1") == []
+    assert locked(project, "side") == {"fourth": "1.1", "other": "1.1"}
+
+
+def test_a_merge_that_is_no_solution(project: Callable[[], Project], served: Service) -> None:
+    served.publish(*tiny.wheel("fourth", "1.3", ["other<1.1"]))
+    (problem,) = merged(project, "fourth==1.3", "other==1.1")
+    assert "other<1.1" in str(problem) and problem.where.startswith("locks/side/")
 
 
 def test_security(project: Callable[[], Project], tmp_path: Path) -> None:

@@ -96,12 +96,12 @@ def bump(
     _known(project, asked, chosen, images)
     exact = {one.path: one.at(wanted[one.name]) for one in chosen if wanted.get(one.name)}
     opened = {one.path: one.opened() for one in chosen if one.path not in exact}
-    found = _solved(project, replaced(text, {**exact, **opened}), moving, told)
+    found = _solved(project, replaced(text, {**exact, **opened}), moving, chosen, told)
     left: list[str] = []
     settled = {one.path: _settled(one, found, left) for one in chosen if one.path in opened}
     final = replaced(text, {**exact, **settled})
     if opened and opened != settled:
-        found = _solved(project, final, moving, told)
+        found = _solved(project, final, moving, chosen, told)
     if not dry:
         _write(manifest.path, final)
     lines = manifest.lines
@@ -154,11 +154,17 @@ def _pins(project: Project, targets: Iterable[Target]) -> Iterator[Pin]:
             yield from lock.pins if lock else ()
 
 
-def _solved(project: Project, text: str, names: Collection[str], told: Told) -> Solution:
-    """The locks that answer a manifest of this text, unwritten."""
+def _solved(project: Project, text: str, names: Collection[str], at: Sequence[Place], told: Told) -> Solution:
+    """The locks that answer a manifest of this text, unwritten.
+
+    Names move in the targets that ask for them at these places, and in all where nobody does.
+    """
     manifest = loads(text, project.manifest.path)
     fresh = Project(manifest=manifest, locks=Locks(project.locks.folder), store=project.store)
-    return solve(fresh, ready(manifest, fresh.locks), Wish(upgrade=frozenset(names)), told)
+    paths = {one.path.partition("[")[0].rpartition(".")[0] for one in at}
+    asking = {target for target in manifest.targets() if any(path in paths for path, _ in manifest.asking(target))}
+    wish = Wish(upgrade=frozenset(names), within=frozenset(asking) if at else None)
+    return solve(fresh, ready(manifest, fresh.locks), wish, told)
 
 
 def _settled(place: Place, found: Solution, left: list[str]) -> str:

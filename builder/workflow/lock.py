@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,12 +33,14 @@ class Wish:
 
     Attributes:
         upgrade_all: every pin may move.
-        upgrade: these names may, and what they force.
+        upgrade: these names may, and what they force,
+        within: in these targets; None for all.
         refresh_missing: pins may whose file no source has any more.
     """
 
     upgrade_all: bool = False
     upgrade: frozenset[str] = frozenset()
+    within: frozenset[Target] | None = None
     refresh_missing: bool = False
 
 
@@ -91,7 +93,7 @@ def solve(project: Project, targets: Sequence[Target], wish: Wish, told: Told) -
         (target, kind): project.locks.read(target, kind) for target in project.manifest.targets() for kind in formats()
     }
     asked = _with_ancestors(project, targets)
-    solved = _solve(making, asked)
+    solved = _solve(making, asked, wish.within)
     raise_all([*_torn(making, before, solved), *_unlike(project, asked)])
     return Solution(project=project, solved=solved, before={key: old for key, old in before.items() if key[0] in asked})
 
@@ -131,9 +133,10 @@ def _with_ancestors(project: Project, targets: Sequence[Target]) -> list[Target]
 _Solved = Mapping[tuple[Target, str], tuple[Lock, str]]
 
 
-def _solve(making: Making, targets: Sequence[Target]) -> _Solved:
+def _solve(making: Making, targets: Sequence[Target], within: Collection[Target] | None) -> _Solved:
     """Kind by kind, since pip reads the Python that apt pinned; in each, all targets at once, parents first."""
     solved: dict[tuple[Target, str], tuple[Lock, str]] = {}
+    still = replace(making, upgrade=frozenset())
     for module in _lockers():
         shared = module.prepare(making)
         running: dict[Target, Future[dict[str, tuple[Lock, str]]]] = {}
@@ -141,7 +144,9 @@ def _solve(making: Making, targets: Sequence[Target]) -> _Solved:
             for target in targets:
                 parent = making.manifest.parent(target)
                 above = running.get(parent) if parent else None
-                running[target] = threads.submit(_one, module, making, target, shared, above)
+                running[target] = threads.submit(
+                    _one, module, making if within is None or target in within else still, target, shared, above
+                )
         problems = cells.tables(_problems(running.values()), [str(target) for target in targets])
         raise_all(problems)
         for target, future in running.items():

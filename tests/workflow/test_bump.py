@@ -127,6 +127,17 @@ def test_a_constraint_goes_along(project: Callable[[], Project]) -> None:
     assert [one.new for one in found.edits] == ["fourth==1.2", "fourth==1.2"]
 
 
+def test_who_has_it_only_through_others_keeps_it(project: Callable[[], Project], served: Service) -> None:
+    """`fourth` brings `other` to `side`, which asks for it no more."""
+    path = project().manifest.path
+    path.write_text(path.read_text().replace('["other==1.0",    "fourth==1.0"]', '["fourth==1.0"]'))
+    found = move(project, "other==1.1")
+    assert locked(project, "app")["other"] == "1.1" and locked(project, "side") == {"fourth": "1.0", "other": "1.0"}
+    assert len(found.changes) == 2  # Of side, the request.
+    move(project, "other")
+    assert locked(project, "app")["other"] == "1.2" and locked(project, "side")["other"] == "1.0"
+
+
 def test_one_image(project: Callable[[], Project]) -> None:
     move(project, "other", images=("side",))
     assert (locked(project, "app")["other"], locked(project, "side")["other"]) == ("1.0", "1.2")

@@ -173,3 +173,21 @@ def test_a_set_of_one_release(project: Callable[[str], Project]) -> None:
     relock(here)
     again = project(of_one)
     assert [str(one.what) for one in lock.check(again, [APP])] == [f"set stack is of one release: {APP}"]
+
+
+def test_a_lock_from_another_index_is_solved_again(project: Callable[[str], Project], served: Service) -> None:
+    """It answers the same request; only where the file comes from has changed."""
+    relock(project(stack("==1.0", "==1.0")))
+    moved = f'\n[indexes]\ninner = "{served.url}/simple"\n' + stack("==1.0", "==1.0").replace(
+        "together = true", 'together = true\nindex = "inner"'
+    )
+    here = project(moved)
+    assert {(one.expected, one.got) for one in lock.check(here, [APP])} == {
+        ("torch from index inner", "from pypi"),
+        ("vision from index inner", "from pypi"),
+    }
+    relock(here)
+    found = here.locks.read(APP, "pip")
+    assert found is not None
+    assert {pin.name: pin.source for pin in found.pins} == {"torch": "inner", "vision": "inner", "other": ""}
+    assert lock.check(project(moved), [APP]) == []

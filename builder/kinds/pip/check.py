@@ -9,12 +9,13 @@ are not in the child's lock; the names that they brought are taken from the `via
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from builder.errors import StackbuildError
 from builder.kinds.pip import requirement
+from builder.kinds.pip.index import DEFAULT
 from builder.kinds.pip.lockfile import PipLock, pin_line, request_line
 from builder.kinds.pip.target import environment, tags
 from builder.lock import Lock, Pin
@@ -75,6 +76,32 @@ def moved(lock: PipLock, path: str, *, python: str, platform: str, glibc: str) -
         )
         if now != then
     ]
+
+
+def misplaced(
+    lock: PipLock, path: str, *, sources: Mapping[str, str], sdists: Collection[str]
+) -> Iterator[StackbuildError]:
+    """Pins from another index than the manifest now says, and source archives that it no more allows.
+
+    Args:
+        sources: name → the index that it comes from; what is not in it comes from the default index, "" in a lock.
+        sdists: names that may come as source.
+    """
+    for pin in lock.pins:
+        wanted = sources.get(pin.name, "").removeprefix(DEFAULT)
+        wrong = []
+        if pin.source != wanted:
+            wrong.append((f"{pin.name} from index {wanted or DEFAULT}", f"from {pin.source or DEFAULT}"))
+        if not pin.filename.endswith(".whl") and pin.name not in sdists:
+            wrong.append((f"a wheel of {pin.name}, or its name in sdists", pin.filename))
+        for expected, got in wrong:
+            yield StackbuildError(
+                f"lock is stale: {path}",
+                where=f"{path}:{pin_line(lock, pin.name)}",
+                expected=expected,
+                got=got,
+                next_step="stackbuild lock",
+            )
 
 
 def _unreadable(lock: PipLock, path: str) -> Iterator[StackbuildError]:

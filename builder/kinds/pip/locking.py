@@ -122,6 +122,8 @@ def check(manifest: Manifest, target: Target, locks: Locks) -> list[StackbuildEr
         version, glibc = python.find(manifest, locks, target).version, python.glibc(manifest, locks, target)
         found = checks.moved(lock, path, python=version, platform=target.platform, glibc=glibc)
         found += vendor.problems(manifest, target, lock, above)
+        sources, sdists = _sources(manifest, target), frozenset(map(request_name, manifest.ask(target, "sdists")))
+        found += checks.misplaced(lock, path, sources=sources, sdists=sdists)
     if any(not pin.filename.endswith(".whl") for pin in lock.pins) and locks.read(target, BUILD) is None:
         found.append(missing(manifest, target, locks, BUILD))
     return found

@@ -8,7 +8,7 @@ import pytest
 
 from builder.digest import Digest
 from builder.errors import StackbuildError
-from builder.kinds.pip.check import moved, problems
+from builder.kinds.pip.check import misplaced, moved, problems
 from builder.kinds.pip.lockfile import PipLock, dumps
 from builder.lock import Pin
 
@@ -159,3 +159,12 @@ def test_six_locks_are_checked_in_no_time() -> None:
 def test_a_line_that_is_no_requirement_is_a_problem() -> None:
     for one in (lock(("six",), pin("six", "1", "numpy >>> 2")), lock(("six", "si x"), pin("six", "1"))):
         assert "broken lock: not a requirement" in told(problems(one, [], ("six",), PATH))
+
+
+def test_a_source_archive_that_is_allowed_no_more() -> None:
+    archive = lock(("six",), pin("six", "1.17.0", file="six-1.17.0.tar.gz"))
+    assert list(misplaced(archive, PATH, sources={}, sdists=("six",))) == []
+    found = list(misplaced(archive, PATH, sources={}, sdists=("other",)))
+    assert [(one.expected, one.got) for one in found] == [
+        ("a wheel of six, or its name in sdists", "six-1.17.0.tar.gz")
+    ]

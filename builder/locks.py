@@ -25,10 +25,15 @@ def formats() -> dict[str, tuple[str, str]]:
 
 
 class Locks:
-    """The locks below one folder, `locks/<image>/[<variant>.]<os>-<arch><suffix>`."""
+    """The locks below one folder, `locks/<image>/[<variant>.]<os>-<arch><suffix>`.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        other: those of another state of the same project: a file that has the same text there is parsed once.
+    """
+
+    def __init__(self, folder: Path, other: Locks | None = None) -> None:
         self.folder = folder
+        self._other = other
         self._read: dict[Path, Lock | None] = {}
 
     def path(self, target: Target, kind: str) -> Path:
@@ -59,10 +64,18 @@ class Locks:
                     next_step=f"git checkout -- {path}, or make it anew: stackbuild lock",
                 ) from None
             else:
-                _merged(text, path)
-                name = formats()[kind][1]
-                self._read[path] = (submodule(name, "lockfile") or kinds()[name]).loads(text, path)
+                self._read[path] = self._like(target, kind, text) or _parsed(kind, text, path)
         return self._read[path]
+
+    def _like(self, target: Target, kind: str, text: str) -> Lock | None:
+        """What the other state has parsed, or would, if its file has that text."""
+        if self._other is None:
+            return None
+        try:
+            same = self._other.path(target, kind).read_bytes() == text.encode()
+        except FileNotFoundError:
+            return None
+        return self._other.read(target, kind) if same else None
 
     def put(self, target: Target, kind: str, lock: Lock) -> None:
         """Let later reads see a lock that is not written yet."""
@@ -72,6 +85,13 @@ class Locks:
         """Every file below the folder, sorted."""
         if self.folder.is_dir():
             yield from sorted(path for path in self.folder.rglob("*") if path.is_file())
+
+
+def _parsed(kind: str, text: str, path: Path) -> Lock:
+    _merged(text, path)
+    name = formats()[kind][1]
+    found: Lock = (submodule(name, "lockfile") or kinds()[name]).loads(text, path)
+    return found
 
 
 def _merged(text: str, path: Path) -> None:

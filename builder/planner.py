@@ -27,7 +27,7 @@ def plan_targets(manifest: Manifest, locks: Locks, targets: Iterable[Target]) ->
     problems: list[StackbuildError] = []
     for target in targets:
         try:
-            _plan(manifest, locks, target, planned)
+            plan_target(manifest, locks, target, planned)
         except StackbuildError as error:
             if str(error) not in {str(one) for one in problems}:
                 problems.append(error)
@@ -35,15 +35,20 @@ def plan_targets(manifest: Manifest, locks: Locks, targets: Iterable[Target]) ->
     return planned
 
 
-def _plan(manifest: Manifest, locks: Locks, target: Target, planned: dict[Target, Planned]) -> Planned:
+def plan_target(manifest: Manifest, locks: Locks, target: Target, planned: dict[Target, Planned]) -> Planned:
+    """The planned actions of one target; whatever it needs is looked up in `planned`, and is there afterwards.
+
+    Raises:
+        StackbuildError: locks are missing or damaged.
+    """
     if target in planned:
         return planned[target]
     parent = manifest.parent(target)
     ancestors: tuple[Planned, ...] = ()
     if parent is not None:
-        _plan(manifest, locks, parent, planned)
+        plan_target(manifest, locks, parent, planned)
         ancestors = lineage(manifest, parent, planned)
-    named = {one: _plan(manifest, locks, one, planned) for one in edges.named(manifest, target)}
+    named = {one: plan_target(manifest, locks, one, planned) for one in edges.named(manifest, target)}
     site = Site(manifest=manifest, target=target, locks=locks, ancestors=ancestors, named=named)
     for name in kinds():
         module = room(name)

@@ -93,7 +93,7 @@ def command(
     if changed and since is None and pushed is None:
         since = merge_base.merge_base(project.manifest.folder, os.environ)
     if since is not None:
-        chosen = since_revision.changed(project, planned, since, chosen)
+        chosen = since_revision.changed(planned, since_revision.planned_at(project, since), chosen)
     if pushed is not None:
         from builder.workflow import pushed as registry
 

@@ -45,6 +45,7 @@ def kinds() -> dict[str, ModuleType]:
     return dict(sorted(found.items(), key=lambda item: int(item[1].PLACE)))
 
 
+@cache
 def submodule(kind: str, name: str) -> ModuleType | None:
     """`kinds/<kind>/<name>.py`, for a kind that is a folder and has that file."""
     folder = Path(__file__).parent / kind

@@ -31,9 +31,9 @@ def plan(project: Project, targets: Sequence[Target], revision: str = "", *, mos
     before: frozenset[str] = frozenset()
     chosen = list(targets)
     if revision:
-        chosen = since_revision.changed(project, planned, revision, targets)
-        then = since_revision.planned_at(project, revision).values()
-        before = frozenset(action.plan_key for action in _all([one.image for one in then if one.image]))
+        then = since_revision.planned_at(project, revision)
+        chosen = since_revision.changed(planned, then, targets)
+        before = frozenset(action.plan_key for action in _all([one.image for one in then.values() if one.image]))
     todo: Mapping[Target, list[Action]] = {
         target: [one for one in _all([image]) if one.plan_key not in before]
         for target in chosen

@@ -22,14 +22,9 @@ from builder.workflow.project import Project
 
 
 def changed(
-    project: Project, planned: Mapping[Target, Planned], revision: str, targets: Sequence[Target]
+    planned: Mapping[Target, Planned], then: Mapping[Target, Planned], targets: Sequence[Target]
 ) -> list[Target]:
-    """Those of the targets whose plan key is another one at `revision`, or that are not there.
-
-    Raises:
-        StackbuildError: git does not know the revision, or its manifest cannot be planned.
-    """
-    then = planned_at(project, revision)
+    """Those of the targets whose plan key was another one `then` (see `planned_at`), or that were not there."""
     found = []
     for target in targets:
         before, now = then.get(target), planned[target].image
@@ -49,7 +44,7 @@ def at(project: Project, revision: str) -> Iterator[Project]:
     with tempfile.TemporaryDirectory() as name:
         _export(path.parent, revision, path.name, Path(name))
         manifest = read(Path(name) / path.name)
-        yield Project(manifest=manifest, locks=Locks(Path(name) / "locks"), store=project.store)
+        yield Project(manifest=manifest, locks=Locks(Path(name) / "locks", project.locks), store=project.store)
 
 
 def commit_of(folder: Path, revision: str) -> str:

@@ -216,7 +216,8 @@ def compiler(interpreter: Interpreter) -> dict[str, Pin]:
 
 def tools(interpreter: Interpreter) -> dict[str, Pin]:
     """The other ones: what the compiler is loaded with."""
-    return {role: pin for role, pin in sources(interpreter).items() if role not in compiler(interpreter)}
+    compiling = compiler(interpreter)
+    return {role: pin for role, pin in sources(interpreter).items() if role not in compiling}
 
 
 def of(action: Action) -> Interpreter:

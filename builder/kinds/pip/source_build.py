@@ -13,6 +13,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import version as library_version
 from pathlib import Path
 from typing import Any, cast
@@ -44,6 +45,7 @@ def is_sdist(pin: Pin) -> bool:
     return pin.filename.endswith((".tar.gz", ".zip")) and not pin.filename.endswith(".whl")
 
 
+@cache
 def library(name: str) -> str:
     """The version of a library that writes bytes, for keys."""
     return library_version(name)

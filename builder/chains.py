@@ -56,6 +56,23 @@ def chains(edges: Edges, asked: Collection[str], name: str) -> tuple[tuple[str, 
     return tuple(sorted(found, key=lambda chain: (len(chain), chain)))
 
 
+def nearest(edges: Edges, asked: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """The first of `chains` of every package that has any, all of them at once."""
+    found: dict[str, tuple[str, ...]] = {one: (one,) for one in sorted(asked)}
+    todo = list(found)
+    while todo:
+        # The next ring: among chains of one length, the one that comes first by name.
+        ring: dict[str, tuple[str, ...]] = {}
+        for requirer in todo:
+            for one in edges.get(requirer, ()):
+                chain = (one, *found[requirer])
+                if one not in found and (one not in ring or chain < ring[one]):
+                    ring[one] = chain
+        found |= ring
+        todo = list(ring)
+    return found
+
+
 def _down(below: Mapping[str, str], name: str) -> Iterator[str]:
     while name:
         yield name

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from builder.advice import Advice
 from builder.digest import Digest
 
 Key = tuple[str, str, str]
@@ -95,11 +96,36 @@ Pair = tuple[Contents | None, Contents | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """Why an image has a package: by the shortest way to what its manifest asks for.
+
+    Attributes:
+        by: `set scientific`, `image jupyter`, or `every root`, which has what is essential.
+        where: `stacks.toml:41`, "" for what is essential.
+        via: from the package that is asked for to the one that requires this one; none if this one is asked for.
+    """
+
+    by: str
+    where: str
+    via: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A package that is not the same on both sides; None where a side does not have it."""
+    """A package that is not the same on both sides; None where a side does not have it.
+
+    Attributes:
+        asked: why B has it, else why A had it; None where no request leads to it, as in a foreign base.
+    """
 
     a: Package | None
     b: Package | None
+    asked: Asked | None = None
+
+    @property
+    def direct(self) -> bool:
+        """Whether it is asked for itself."""
+        return self.asked is not None and not self.asked.via
 
     @property
     def package(self) -> Package:
@@ -124,6 +150,14 @@ class Grown:
     name: str
     a: int
     b: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """What is not the same of an image of the family, and is no package: `overlay file etc/motd has changed`."""
+
+    image: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +189,7 @@ class Difference:
         exact: whether `gone` and `new` are layers that exist.
         compressed: bytes of all layers of A and of B; None where a side is not built or not there.
         download: bytes of the packages' files that B has and A does not; None where a side's packages are not known.
+        causes: why it is built anew, beside packages.
     """
 
     a: str | None
@@ -168,6 +203,7 @@ class Difference:
     download: int | None
     push: Push | None
     notes: tuple[str, ...] = ()
+    causes: tuple[Cause, ...] = ()
 
     @property
     def name(self) -> str:
@@ -183,6 +219,7 @@ class Report:
         a: what the side is, in words; `b` the same.
         same: names of the pairs in which nothing differs.
         push: of all pairs, each layer once; None where one is not known.
+        advice: None where no database was asked.
     """
 
     a: str
@@ -190,6 +227,7 @@ class Report:
     same: tuple[str, ...]
     differences: tuple[Difference, ...]
     push: Push | None
+    advice: Advice | None = None
 
 
 def pair_name(a: str | None, b: str | None) -> str:

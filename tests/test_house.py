@@ -25,7 +25,7 @@ ROOT: Final = Path(__file__).parent.parent
 LONGEST: Final = 400
 
 ORDER: Final = """
-    background chains closure ecosystem frames purls redaction
+    advice background chains closure ecosystem frames purls redaction
     errors platforms
     digest lease scratch offline
     licences

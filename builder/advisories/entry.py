@@ -22,6 +22,7 @@ _MOST: Final = 100_000
 """Versions, events, aliases or packages of one entry."""
 _VERSION: Final = 256
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+-]{0,127}")
+_URL: Final = re.compile(r"https://[A-Za-z0-9.-]{1,100}(/[A-Za-z0-9._~/%:=?&#+-]{0,200})?")
 _EVENTS: Final = ("introduced", "fixed", "last_affected", "limit")
 _RANGES: Final = frozenset({"ECOSYSTEM", "SEMVER"})
 
@@ -50,6 +51,7 @@ class Advisory:
         modified: when the entry was changed last, RFC 3339 in UTC.
         vectors: type and score of each `severity`: (`CVSS_V3`, `CVSS:3.1/AV:N/…`).
         word: how severe its database calls it, "" where it does not.
+        url: where it is described at length, by the first of its references that says so; "" where none does.
     """
 
     id: str
@@ -61,6 +63,7 @@ class Advisory:
     modified: str = ""
     vectors: tuple[tuple[str, str], ...] = ()
     word: str = ""
+    url: str = ""
     affected: tuple[Affected, ...] = ()
 
 
@@ -110,6 +113,7 @@ def _advisories(document: Mapping[str, Any]) -> Iterator[Advisory]:
             modified=_text(document.get("modified", "")),
             vectors=tuple(dict.fromkeys(vectors)),
             word=_word(document, own),
+            url=_url(document),
             affected=tuple(_affected(one) for one in own),
         )
 
@@ -148,6 +152,12 @@ def _word(document: Mapping[str, Any], rows: list[Mapping[str, Any]]) -> str:
     return ""
 
 
+def _url(document: Mapping[str, Any]) -> str:
+    """Of what a page or a terminal might act upon, nothing gets through: any other URL counts as none."""
+    said = [one.get("url") for one in _list(document, "references") if one.get("type") == "ADVISORY"]
+    return next((one for one in said if isinstance(one, str) and _URL.fullmatch(one)), "")
+
+
 def _ids(document: Mapping[str, Any], key: str) -> tuple[str, ...]:
     found = [_text(one) for one in _list(document, key)]
     return tuple(sorted({one for one in found if _ID.fullmatch(one)}))
@@ -184,13 +194,14 @@ def row(one: Advisory) -> Json:
         one.modified,
         one.vectors,
         one.word,
+        one.url,
         [[each.ranges, each.versions] for each in one.affected],
     ]
 
 
 def of_row(found: Any, ecosystem: str, name: str) -> Advisory:
     """What `row` wrote."""
-    ident, aliases, upstream, summary, modified, vectors, word, affected = found
+    ident, aliases, upstream, summary, modified, vectors, word, url, affected = found
     return Advisory(
         id=ident,
         ecosystem=ecosystem,
@@ -201,6 +212,7 @@ def of_row(found: Any, ecosystem: str, name: str) -> Advisory:
         modified=modified,
         vectors=tuple((kind, score) for kind, score in vectors),
         word=word,
+        url=url,
         affected=tuple(
             Affected(
                 ranges=tuple(tuple((kind, version) for kind, version in events) for events in ranges),

@@ -54,6 +54,7 @@ class Hit:
     Attributes:
         id: of the first of the entries that are about it; entries with a common alias are about the same.
         aliases: all its other names, sorted, CVEs first.
+        url: where the first of them that says so describes it.
         known: the package as the entries have it.
         fixed: the first version that no entry is about, as the ecosystem writes it; "" where none is known.
     """
@@ -62,6 +63,7 @@ class Hit:
     id: str
     aliases: tuple[str, ...]
     summary: str
+    url: str
     severity: Severity
     known: Known
     fixed: str
@@ -165,6 +167,7 @@ def _hit(subject: Subject, group: Sequence[tuple[Known, Advisory]]) -> Hit:
         id=advisories[0].id,
         aliases=tuple(sorted(names, key=lambda one: (not one.startswith("CVE-"), one))),
         summary=next((one.summary for one in advisories if one.summary), ""),
+        url=next((one.url for one in advisories if one.url), ""),
         severity=severity(advisories),
         known=known,
         fixed=first_fixed(ranges, known.version, order),

@@ -26,7 +26,7 @@ from builder.errors import HostileInput
 from builder.store import Store
 
 ROOM: Final = "advisories"
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 _SHOWN: Final = 20
 _SEAL: Final = 65
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from builder.difference import Report
+from builder.advice import Advice
+from builder.difference import Change, Report
+from builder.exports import advised
 from builder.exports import sections as told
 from builder.exports.printable import amount, columns, count, grown, printable
 from builder.exports.sections import Section
@@ -21,6 +23,8 @@ def render(report: Report) -> str:
     if same := told.unchanged(report):
         lines.append(f"{same}: {_listed([printable(one) for one in report.same])}")
     lines.append(f"to push in all: {told.sent(report.push)}")
+    if report.advice is not None:
+        lines += _advice(report.advice)
     return "\n".join(lines) + "\n"
 
 
@@ -36,12 +40,15 @@ def _section(section: Section) -> Iterator[str]:
             printable(change.package.name),
             printable(told.versions(change)),
             amount(change.package.size) if change.package.size else "",
+            printable(_reason(change)),
         )
         for change in section.packages
     ]
     yield from _rows(rows, frozenset({4}))
     for name, number in section.earlier:
         yield f"    {count(number, 'package')} as in {printable(name)}"
+    for cause in section.causes:
+        yield f"  because   {printable(cause.image)}: {printable(cause.text)}"
     yield f"  layers    {told.layers(one)}"
     layers: list[tuple[str, ...]] = [
         (swap.how, printable(swap.layer.name), swap.sizes, swap.layer.image) for swap in section.layers
@@ -61,6 +68,32 @@ def _section(section: Section) -> Iterator[str]:
     yield f"  to push   {told.sent(one.push)}"
     for note in one.notes:
         yield f"  note: {printable(note)}"
+
+
+def _reason(change: Change) -> str:
+    asked = change.asked
+    if asked is None or asked.via:
+        return f"({told.reason(change)})" if asked is not None else ""
+    return f"{asked.by} ({asked.where})" if asked.where else asked.by
+
+
+def _advice(advice: Advice) -> Iterator[str]:
+    yield f"advisories: {advised.sentence(advice)}"
+    for title, found in advised.lists(advice):
+        yield f"  {title.lower()}"
+        rows: list[tuple[str, ...]] = [
+            (
+                one.severity,
+                printable(one.id) + (f" ({printable(one.aliases[0])})" if one.aliases else ""),
+                printable(advised.package(one)),
+                printable(advised.versions(one)),
+                printable(advised.remedy(one)),
+                printable(advised.where(one)),
+            )
+            for one in found
+        ]
+        yield from _rows(rows, frozenset())
+    yield from (f"  {printable(one)}" for one in advised.gaps(advice))
 
 
 def _rows(rows: list[tuple[str, ...]], right: frozenset[int]) -> Iterator[str]:

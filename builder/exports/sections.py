@@ -9,11 +9,13 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from builder.difference import Change, Difference, Grown, Layer, Push, Report, total
+from builder.difference import Cause, Change, Difference, Grown, Layer, Push, Report, total
 from builder.exports.printable import amount, count
 
 _Row = TypeVar("_Row", bound=Hashable)
 _ORDER = ("moved", "added", "removed", "replaced")
+_LONGEST = 3
+"""Names of a chain that are told."""
 UNKNOWN = "not known"
 
 
@@ -46,17 +48,23 @@ class Section:
     """One pair.
 
     Attributes:
-        packages: that are told here; `layers` and `grown` likewise.
+        packages: that are told here, those that are asked for first; `causes`, `layers` and `grown` likewise.
         earlier: names of sections, each with the number of these packages that it told.
         above: how many layers earlier sections told.
     """
 
     difference: Difference
     packages: tuple[Change, ...]
+    causes: tuple[Cause, ...]
     layers: tuple[Swap, ...]
     grown: tuple[Grown, ...]
     earlier: tuple[tuple[str, int], ...]
     above: int
+
+    @property
+    def empty(self) -> bool:
+        """Whether earlier sections told all of it."""
+        return not (self.packages or self.causes or self.layers or self.grown or self.difference.notes)
 
 
 def sections(report: Report) -> tuple[Section, ...]:
@@ -79,7 +87,8 @@ def sections(report: Report) -> tuple[Section, ...]:
         found.append(
             Section(
                 difference=one,
-                packages=packages,
+                packages=tuple(sorted(packages, key=lambda change: not change.direct)),
+                causes=fresh(one.causes, "cause", name),
                 layers=layers,
                 grown=fresh(one.grown, "grown", name),
                 earlier=tuple((report.differences[int(first)].name, number) for first, number in counts.items()),
@@ -117,6 +126,15 @@ def versions(change: Change) -> str:
     return change.package.version
 
 
+def reason(change: Change) -> str:
+    """Who asks: `set scientific`, or through what it is required: `via jupyterlab → jupyter-server`; "" for nobody."""
+    asked = change.asked
+    if asked is None or not asked.via:
+        return asked.by if asked is not None else ""
+    via = asked.via if len(asked.via) <= _LONGEST else (*asked.via[: _LONGEST - 1], "…", asked.via[-1])
+    return f"via {' → '.join(via)}"
+
+
 def sent(push: Push | None) -> str:
     """`22.0 MB`, or `about 21.3 MB` and what is not in it."""
     if push is None:
@@ -142,6 +160,22 @@ def images(one: Difference) -> str:
         return UNKNOWN
     sides = ((a, one.a), (b, one.b))
     return " → ".join("none" if name is None else "not built" if size is None else amount(size) for size, name in sides)
+
+
+def roots(report: Report) -> tuple[str, ...]:
+    """What all of it comes from, each once: what is asked for, then what is no package, then what was pulled in."""
+    changes = dict.fromkeys(change for one in report.differences for change in one.packages or ())
+    causes = dict.fromkeys(cause for one in report.differences for cause in one.causes)
+    packages = {
+        direct: [f"{one.package.name} {_moved(one)}" for one in changes if one.direct is direct]
+        for direct in (True, False)
+    }
+    told = (*packages[True], *(f"{one.image}: {one.text}" for one in causes), *packages[False])
+    return tuple(dict.fromkeys(told))
+
+
+def _moved(change: Change) -> str:
+    return versions(change) if change.how in {"moved", "replaced"} else f"{versions(change)} {change.how}"
 
 
 def unchanged(report: Report) -> str:

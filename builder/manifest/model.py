@@ -268,12 +268,22 @@ class Manifest:
 
     def where(self, target: Target, key: str, name: str) -> str:
         """`stacks.toml:41`, the line that asks for `name`; the image's own line where nobody does."""
-        line = self.images[target.image].line
+        path = self._asking(target, key, name)
+        return f"{self.path.name}:{self.lines[path] if path else self.images[target.image].line}"
+
+    def asker(self, target: Target, key: str, name: str) -> str:
+        """`set scientific`, which asks for `name`, or `image jupyter`, which also is named where nobody does."""
+        room, _, rest = (self._asking(target, key, name) or f"images.{target.image}").partition(".")
+        return f"set {rest.partition('.')[0]}" if room == "sets" else f"image {target.image}"
+
+    def _asking(self, target: Target, key: str, name: str) -> str:
+        """The TOML path of the request for `name` that counts, "" where there is none."""
+        found = ""
         for path, request in self._asked(target, key):
             asked = str(request["name"]) if isinstance(request, Mapping) else request_name(str(request))
             if asked in {name, request_name(name)}:
-                line = self.lines[path]
-        return f"{self.path.name}:{line}"
+                found = path
+        return found
 
     def option(self, target: Target, key: str) -> Json:
         """The nearest value of a key that is no list of requests ("python", "channels"); None where nobody gives one.

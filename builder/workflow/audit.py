@@ -11,10 +11,9 @@ from builder.advisories.database import Databases
 from builder.advisories.findings import Audited, Finding
 from builder.advisories.hits import Hit, Subject, hits
 from builder.advisories.severity import LEVELS
-from builder.errors import StackbuildError, raise_all
 from builder.manifest.model import Target
-from builder.manifest.settings import Acceptance
 from builder.redaction import redact
+from builder.workflow.acceptances import Accepted, acceptances, standing
 from builder.workflow.project import Project
 from builder.workflow.subjects import own
 from builder.workflow.why import shortest
@@ -41,7 +40,7 @@ def audit(project: Project, targets: Sequence[Target], databases: Databases, wis
     Raises:
         StackbuildError: a lock is damaged, a database does not answer, an acceptance names no day of the calendar.
     """
-    accepted = _acceptances(project)
+    accepted = acceptances(project.manifest)
     brings: dict[Subject, dict[Target, None]] = {}
     for image in dict.fromkeys(one for target in targets for one in project.manifest.lineage(target)):
         for subject in own(project, image):
@@ -54,28 +53,9 @@ def audit(project: Project, targets: Sequence[Target], databases: Databases, wis
         findings=findings,
         checked=sum(bool(one.known) for one in brings),
         uncovered=dict(sorted(Counter(one.kind for one in brings if not one.known).items())),
-        idle=tuple(f"{where}: {one.id}" for one, _, where in accepted if one.id not in used),
+        idle=tuple(f"{one.where}: {one.said.id}" for one in accepted if one.said.id not in used),
         databases=tuple((redact(one.place), one.entries, one.damaged) for one in databases.each),
     )
-
-
-_Accepted = tuple[Acceptance, date, str]
-"""An acceptance, its last day, and its place in the manifest."""
-
-
-def _acceptances(project: Project) -> list[_Accepted]:
-    found, problems = list[_Accepted](), list[StackbuildError]()
-    manifest = project.manifest
-    for number, one in enumerate(manifest.audit.accept):
-        where = f"{manifest.path.name}:{manifest.lines.get(f'audit.accept[{number}]', 1)}"
-        try:
-            found.append((one, date.fromisoformat(one.until), where))
-        except ValueError:
-            problems.append(
-                StackbuildError(f"no such day: {one.until}", where=where, expected="a date of the calendar")
-            )
-    raise_all(problems)
-    return found
 
 
 def _findings(
@@ -83,7 +63,7 @@ def _findings(
     targets: Sequence[Target],
     found: Sequence[Hit],
     brings: Mapping[Subject, Mapping[Target, None]],
-    accepted: Sequence[_Accepted],
+    accepted: Sequence[Accepted],
     wish: Wish,
 ) -> Iterator[Finding]:
     """Hits of the packages of one source, in one image, on the same of its targets, together."""
@@ -141,18 +121,14 @@ def _ways(
     }
 
 
-def _state(group: Sequence[Hit], accepted: Sequence[_Accepted], wish: Wish) -> tuple[str, str]:
+def _state(group: Sequence[Hit], accepted: Sequence[Accepted], wish: Wish) -> tuple[str, str]:
     first = group[0]
     if first.names & wish.ignore:
         return "ignored", ""
-    note = ""
-    for one, until, where in accepted:
-        names = {first.known.name, *(hit.subject.name for hit in group)}
-        here = one.id in first.names and (not one.package or one.package in names)
-        if here and (not one.images or first.subject.image in one.images):
-            if until >= wish.today:
-                return "accepted", f"{one.reason} (until {until}, {where})"
-            note = f"accepted until {until} only ({where}): {one.reason}"
+    names = {first.known.name, *(hit.subject.name for hit in group)}
+    now, note = standing(accepted, first, names, wish.today)
+    if now:
+        return "accepted", note
     if wish.least and LEVELS.index(first.severity.level) < LEVELS.index(wish.least):
         return "below", note
     return "open", note

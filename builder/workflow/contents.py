@@ -13,7 +13,7 @@ from builder.errors import StackbuildError
 from builder.listing import Listed
 from builder.locks import formats
 from builder.manifest.model import Target
-from builder.planner import expected, lineage
+from builder.planner import expected, lineage, plan_target
 from builder.site import Planned
 from builder.store import Store
 from builder.weight import by_owner
@@ -21,18 +21,21 @@ from builder.workflow import build
 from builder.workflow.project import Project
 
 
-def contents(project: Project, target: Target) -> Contents:
+def contents(project: Project, target: Target, planned: dict[Target, Planned], *, packages: bool = True) -> Contents:
     """A target as the project's locks have it, and as it is built in the store; without weights.
+
+    Args:
+        planned: what was planned so far; the target is there afterwards.
+        packages: False leaves them out.
 
     Raises:
         StackbuildError: a lock is damaged. Where one is only missing, the notes say so.
     """
-    found = Contents(name=str(target), packages=tuple(_packages(project, target)))
+    found = Contents(name=str(target), packages=tuple(_packages(project, target)) if packages else None)
     try:
-        planned = build.plan(project, [target])
+        end = plan_target(project.manifest, project.locks, target, planned).image
     except StackbuildError as error:
         return replace(found, notes=(f"{target} cannot be planned: {error.what}",))
-    end = planned[target].image
     assert end is not None
     foreseen = tuple(
         replace(layer, image=one.target.image)

@@ -2,45 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from builder.difference import Contents, Pair, Report, compare, pair_name, push, same
+from builder.difference import Pair, Report, compare, pair_name, push, same
 from builder.errors import StackbuildError
 from builder.manifest.model import Target
 from builder.workflow import sides
+from builder.workflow.advice import Names, Question, advice
 from builder.workflow.contents import Scales
 from builder.workflow.project import Project
-from builder.workflow.sides import Word
+from builder.workflow.reasons import Reasons
+from builder.workflow.sides import Side, Word
 
 
-def diff(project: Project, a: str = "", b: str = "") -> Report:
+def diff(project: Project, a: str = "", b: str = "", question: Question | None = None) -> Report:
     """What B has that A does not, and the other way round.
 
     Args:
         a: see `sides`; "" is what git calls HEAD.
         b: "" is the working tree. Where that is A as well, A's targets at HEAD come first.
+        question: who is asked about advisories; nobody without it.
 
     Raises:
-        StackbuildError: a word means nothing; a revision's manifest or a lock is damaged; a registry refuses.
+        StackbuildError: a word means nothing; a revision's manifest or a lock is damaged; a registry refuses; what
+            `advice` raises.
     """
     old, new = _words(project, a, b)
     wanted = (_named(project, new, old), _named(project, old, new))
-    olds, news = (sides.side(project, word, named) for word, named in zip((old, new), wanted, strict=True))
-    pairs = _pairs(olds, news)
-    if "image" in {old.kind, new.kind} or (old.targets and new.targets and old.targets != new.targets):
-        pairs = list(_met(pairs, old, new))
+    with sides.opened(project, old, wanted[0]) as before, sides.opened(project, new, wanted[1]) as after:
+        return _report(project, (old, before), (new, after), question)
+
+
+_Whole = tuple[Word, Side]
+
+
+def _report(project: Project, old: _Whole, new: _Whole, question: Question | None) -> Report:
+    a, b = old[1], new[1]
+    names = _names(a.targets, b.targets)
+    if "image" in {old[0].kind, new[0].kind} or (
+        old[0].targets and new[0].targets and old[0].targets != new[0].targets
+    ):
+        names = _met(names, old[0], new[0])
+    pairs = [_contents(a, b, pair) for pair in names]
     equal = [one is not None and other is not None and same(one, other) for one, other in pairs]
-    scales = Scales(project.store)
+    scales, reasons = Scales(project.store), Reasons(a, b)
     found = []
-    for (one, other), unchanged in zip(pairs, equal, strict=True):
+    for pair, (one, other), unchanged in zip(names, pairs, equal, strict=True):
         if unchanged:
             continue
         if one is not None and other is not None:
             one, other = scales.weighed(one, other)
-        found.append(compare(one, other))
+        found.append(reasons.given(compare(one, other), pair))
     return Report(
-        a=old.label,
-        b=new.label,
+        a=old[0].label,
+        b=new[0].label,
         same=tuple(
             pair_name(one.name, other.name)
             for (one, other), unchanged in zip(pairs, equal, strict=True)
@@ -48,6 +63,17 @@ def diff(project: Project, a: str = "", b: str = "") -> Report:
         ),
         differences=tuple(found),
         push=push(pairs),
+        advice=advice(question, a, b, names) if question is not None else None,
+    )
+
+
+def _contents(a: Side, b: Side, names: Names) -> Pair:
+    """What both hold; nobody needs the packages of those that have the same plan."""
+    one, other = names
+    alike = one is not None and other is not None and "" != a.key(one) == b.key(other)
+    return (
+        a.contents(one, packages=not alike) if one is not None else None,
+        b.contents(other, packages=not alike) if other is not None else None,
     )
 
 
@@ -67,7 +93,7 @@ def _named(project: Project, one: Word, other: Word) -> str:
     return one.targets
 
 
-def _pairs(a: Mapping[Target, Contents], b: Mapping[Target, Contents]) -> list[Pair]:
+def _names(a: Sequence[Target], b: Sequence[Target]) -> list[Names]:
     """What is compared with what: targets of one name, but for what each side has only one of.
 
     So `jupyter` is compared with `jupyter-scipy` on each platform, and an image of a registry with a target.
@@ -81,22 +107,21 @@ def _pairs(a: Mapping[Target, Contents], b: Mapping[Target, Contents]) -> list[P
     def key(target: Target) -> tuple[str, ...]:
         return tuple(getattr(target, part) for part in several)
 
-    olds = {key(target): found for target, found in a.items()}
-    news = {key(target): found for target, found in b.items()}
+    olds, news = ({key(target): target for target in side} for side in (a, b))
     return [(olds.get(one), news.get(one)) for one in dict.fromkeys((*news, *olds))]
 
 
-def _met(pairs: Sequence[Pair], old: Word, new: Word) -> list[tuple[Contents, Contents]]:
+def _met(names: Sequence[Names], old: Word, new: Word) -> list[Names]:
     """The pairs of which both sides are there: what was named is compared on the platforms that both sides have.
 
     Raises:
         StackbuildError: none.
     """
-    found = [(one, other) for one, other in pairs if one is not None and other is not None]
+    found = [(one, other) for one, other in names if one is not None and other is not None]
     if not found:
         raise StackbuildError(
             f"nothing to compare: {old.text} and {new.text}",
             expected="a target of the same platform, and of one variant",
-            got=", ".join(one.name for pair in pairs for one in pair if one is not None)[:300],
+            got=", ".join(str(one) for pair in names for one in pair if one is not None)[:300],
         )
-    return found
+    return list(found)

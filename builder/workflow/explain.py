@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,10 +54,20 @@ def _because(project: Project, action: Action, stale: frozenset[Digest]) -> Iter
         known = project.store.has_action(action.plan_key)
         yield "a blob of its result is gone from the store" if known else "it was never built in this store"
         return
-    now = json.loads(canonical(action.document))
-    if last == now:
+    if last == json.loads(canonical(action.document)):
         yield "a blob of its result is gone from the store"
         return
+    yield from changes(last, action, stale)
+
+
+def changes(last: Mapping[str, Any], action: Action, stale: Collection[Digest]) -> Iterator[str]:
+    """How an action differs from what it was, a line for each input or option.
+
+    Args:
+        last: the plan document that it had.
+        stale: plan keys of what is performed anew.
+    """
+    now = json.loads(canonical(action.document))
     kind, option = action.kind.partition(".")[0], packages(action)
     listed = {option: kind} if option else {}
     moved = list(_options(last.get("options"), now["options"], "", listed))

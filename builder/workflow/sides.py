@@ -10,9 +10,9 @@ A word that could be several things is the first of these.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from typing import Literal
 
 from builder.awaited import ready
@@ -20,6 +20,8 @@ from builder.difference import Contents
 from builder.errors import StackbuildError
 from builder.kinds.oci import reference
 from builder.manifest.model import Target
+from builder.planner import plan_target
+from builder.site import Planned
 from builder.workflow import since_revision
 from builder.workflow.contents import contents
 from builder.workflow.project import Project, locked
@@ -50,6 +52,46 @@ class Word:
             return f"working tree, {self.targets}" if self.targets else "working tree"
         short = self.where[:12]
         return f"{self.text} ({short})" if self.kind == "revision" and short != self.text else self.text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """What a word's targets are.
+
+    Attributes:
+        state: the project as it is there; None of an image of a registry, which is in `images` instead.
+    """
+
+    state: Project | None
+    targets: tuple[Target, ...]
+    images: Mapping[Target, Contents]
+    _planned: dict[Target, Planned] = field(default_factory=dict)
+
+    def planned(self, target: Target) -> Planned | None:
+        """A target's planned actions; None where it cannot be planned, which `contents` gives the reason of."""
+        try:
+            state = self.state
+            return plan_target(state.manifest, state.locks, target, self._planned) if state is not None else None
+        except StackbuildError:
+            return None
+
+    def key(self, target: Target) -> str:
+        """The plan key of a target, "" where it has none."""
+        found = self.planned(target)
+        return found.image.plan_key if found is not None and found.image is not None else ""
+
+    def contents(self, target: Target, *, packages: bool) -> Contents:
+        """What a target holds.
+
+        Args:
+            packages: whether they are wanted.
+
+        Raises:
+            StackbuildError: a lock is damaged.
+        """
+        if self.state is None:
+            return self.images[target]
+        return contents(self.state, target, self._planned, packages=packages)
 
 
 def read(project: Project, text: str) -> Word:
@@ -102,17 +144,20 @@ def published(project: Project, image: Word) -> str:
     )
 
 
-def side(project: Project, word: Word, targets: str) -> Mapping[Target, Contents]:
-    """What a word's targets hold, in the order of the manifest.
+@contextmanager
+def opened(project: Project, word: Word, targets: str) -> Iterator[Side]:
+    """The targets of a word, in the order of the manifest, for as long as its files are there.
 
     Args:
         targets: those of the other side, where the word names none; what of them is not there is left out.
 
     Raises:
-        StackbuildError: the word names a target that is not there; a lock is damaged; there is no such image.
+        StackbuildError: the word names a target that is not there; there is no such image.
     """
     if word.kind == "image":
-        return dict(images(project, reference.parse(word.where, word.text)))
+        found = dict(images(project, reference.parse(word.where, word.text)))
+        yield Side(state=None, targets=tuple(found), images=found)
+        return
     there: AbstractContextManager[Project] = (
         since_revision.at(project, word.where) if word.kind == "revision" else nullcontext(project)
     )
@@ -121,4 +166,4 @@ def side(project: Project, word: Word, targets: str) -> Mapping[Target, Contents
             chosen = locked(state, [word.targets])
         else:
             chosen = tuple(one for one in ready(state.manifest, state.locks) if not targets or one.matches(targets))
-        return {target: contents(state, target) for target in chosen}
+        yield Side(state=state, targets=chosen, images={})

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from builder.chains import Branch, Reason, chains, tree
+from builder.chains import Branch, Reason, chains, nearest, tree
+from builder.difference import Asked
 from builder.errors import StackbuildError
 from builder.kinds import submodule
 from builder.lock import Lock
@@ -55,11 +56,29 @@ def shortest(project: Project, target: Target, names: Collection[tuple[str, str]
     """
     found: dict[tuple[str, str], str] = {}
     for one in _kinds(project, target):
+        ways = nearest(one.edges, one.asked)
         for kind, name in names:
-            ways = chains(one.edges, one.asked, name) if kind == one.name else ()
-            if ways:
-                found[kind, name] = " ← ".join((*ways[0], _where(project, one, ways[0][-1])))
+            if kind == one.name and name in ways:
+                found[kind, name] = " ← ".join((*ways[name], _where(project, one, ways[name][-1])))
     return found
+
+
+def asked(project: Project, target: Target) -> dict[tuple[str, str], Asked]:
+    """By kind and name, why a target has each package of its locks and of its ancestors', likewise."""
+    found: dict[tuple[str, str], Asked] = {}
+    for one in _kinds(project, target):
+        for name, (_, *way) in nearest(one.edges, one.asked).items():
+            found[one.name, name] = _asked(project, one, name, tuple(reversed(way)))
+    return found
+
+
+def _asked(project: Project, kind: _Kind, name: str, via: tuple[str, ...]) -> Asked:
+    first = via[0] if via else name
+    image, item = kind.asked[first]
+    if item == "essential":
+        return Asked(by="every root", where="", via=via)
+    manifest = project.manifest
+    return Asked(by=manifest.asker(image, kind.name, first), where=manifest.where(image, kind.name, first), via=via)
 
 
 def requirements(

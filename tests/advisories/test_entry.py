@@ -33,6 +33,7 @@ def test_an_entry() -> None:
         modified="2026-02-01T00:00:00Z",
         vectors=(("CVSS_V4", JINJA["severity"][0]["score"]),),
         word="MODERATE",
+        url="https://osv.dev/GHSA-cpwx-vrp4-4pq7",
         affected=(Affected(ranges=((("introduced", "0"), ("fixed", "3.1.6")),), versions=("3.1.5",)),),
     )
 
@@ -118,3 +119,27 @@ def test_any_member_may_be_anything(key: str, value: object, package: object) ->
 def test_a_row_of_the_index_is_the_same_advisory() -> None:
     (found,) = parse(encoded(JINJA), "here")
     assert of_row(json.loads(json.dumps(row(found))), "PyPI", "jinja2") == found
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "javascript:alert(1)",
+        "http://example.com/plain",
+        "https://user@example.com/",
+        "https://example.com/) ![x](https://evil.example/x",
+        "https://example.com/`|<img>",
+        "https://example.com/\nnext",
+        "https://exämple.com/",
+        "https://example.com/" + "x" * 300,
+        17,
+        None,
+    ],
+)
+def test_a_url_that_somebody_might_act_upon_counts_as_none(url: object) -> None:
+    references = [{"type": "WEB", "url": "https://example.com/web"}, {"type": "ADVISORY", "url": url}]
+    (found,) = parse(encoded({**JINJA, "references": references}), "here")
+    assert found.url == ""
+    references.append({"type": "ADVISORY", "url": "https://example.com/a/b?c=d&e=%20#f"})
+    (found,) = parse(encoded({**JINJA, "references": references}), "here")
+    assert found.url == "https://example.com/a/b?c=d&e=%20#f"

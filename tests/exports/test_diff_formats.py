@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from markdown_it import MarkdownIt
 
-from builder.difference import Contents, Layer, Package, Report, compare, push
+from builder.advice import Advice, Advised, Became
+from builder.difference import Asked, Cause, Contents, Layer, Package, Report, compare, push
 from builder.digest import Digest
 from builder.errors import StackbuildError
 from builder.exports import renderer
 from builder.exports.diff_markdown import LIMIT
 
+MARKDOWN = MarkdownIt("commonmark").enable("table")
+"""What reads Markdown as GitHub does, but for links that are not marked as such."""
 HOSTILE = "`x` | <img src=x onerror=alert(1)> @team [l](http://e.example) \x1b[31m\n\n# head \ud800"
 
 
@@ -123,7 +129,9 @@ def test_markdown() -> None:
     text = renderer("diff", "markdown")(report(bumped(LAB), same=("root:cpu@linux/amd64",)))
     assert text.startswith("### `HEAD (77a836131f74)` → `working tree`\n")
     assert "| `lab:cpu@linux/amd64` | 1 moved | 1.5 MB | 1 new, 1 gone | 4.0 MB → 4.0 MB | 2.0 MB |\n" in text
-    assert "| moved | pip | `numpy` | `1.0 → 2.0` | 1.5 MB |\n" in text
+    assert "\n1 target differs; 1 target is the same: `root:cpu@linux/amd64`; to push in all: **2.0 MB**\n" in text
+    assert "\nBecause of `numpy 1.0 → 2.0`\n" in text
+    assert "| moved | pip | `numpy` | `1.0 → 2.0` | 1.5 MB |  |\n" in text
     assert text.count("<details>") == text.count("</details>") == 1
 
 
@@ -147,7 +155,7 @@ def test_markdown_fits_a_comment(targets: int, packages: int) -> None:
         assert f"{packages - rows} more, which `--format json` has." in text
     elif targets == 900:
         told = text.count("| `lab-")
-        assert f"{targets - told} targets more, which `--format json` has." in text
+        assert f"{targets - told} more, which `--format json` has." in text
     elif targets == 3:
         assert rows == 3 and "more" not in text
 
@@ -163,7 +171,7 @@ def test_hostile_names_in_markdown_stay_in_code() -> None:
             assert "<" not in outside and "@" not in outside and "http" not in outside
             assert line.count("`") % 2 == 0
             if line.startswith("| moved |"):
-                assert line.count("|") == 6
+                assert line.count("|") == 7
     assert "\x1b" not in text
 
 
@@ -190,6 +198,192 @@ def test_json() -> None:
     assert target["layers"]["new"][0]["name"] == f"pip/{HOSTILE}"
     assert target["compressed"] == {"a": 4_000_000, "b": 4_000_000}
     assert target["disk"][0]["b"] - target["disk"][0]["a"] == 1
+
+
+def reasoned() -> Report:
+    """Three packages that moved: one that a parent's request pulled in, deep; one that is asked for; one of nobody's."""
+    found = report(bumped(LAB, packages=3))
+    (one,) = found.differences
+    asked = (
+        Asked(by="image lab", where="stacks.toml:9", via=("a", "b", "c", "d")),
+        Asked(by="set science", where="stacks.toml:7"),
+        None,
+    )
+    changes = tuple(replace(change, asked=why) for change, why in zip(one.packages or (), asked, strict=True))
+    causes = (Cause(image="lab", text="overlay file etc/motd has changed"),)
+    return replace(found, differences=(replace(one, packages=changes, causes=causes),))
+
+
+def test_who_asks_for_it_and_what_else_changed() -> None:
+    text = renderer("diff", "text")(reasoned())
+    assert (
+        "    moved  pip  numpy1  1.0 → 2.0  1.5 MB  set science (stacks.toml:7)\n"
+        "    moved  pip  numpy   1.0 → 2.0  1.5 MB  (via a → b → … → d)\n"
+        "    moved  pip  numpy2  1.0 → 2.0  1.5 MB\n"
+        "  because   lab: overlay file etc/motd has changed\n"
+    ) in text
+    text = renderer("diff", "markdown")(reasoned())
+    assert "\nBecause of `numpy1 1.0 → 2.0`, `lab: overlay file etc/motd has changed`, `numpy 1.0 → 2.0`, " in text
+    assert text.index("| `numpy1` | `1.0 → 2.0` | 1.5 MB | `set science` |") < text.index("| `via a → b → … → d` |")
+    assert "| `lab` | `overlay file etc/motd has changed` |" in text
+    (target,) = json.loads(renderer("diff", "json")(reasoned()))["targets"]
+    assert [one["asked"] for one in target["packages"]] == [
+        {"by": "image lab", "where": "stacks.toml:9", "via": ["a", "b", "c", "d"]},
+        {"by": "set science", "where": "stacks.toml:7", "via": []},
+        None,
+    ]
+    assert target["causes"] == [{"image": "lab", "text": "overlay file etc/motd has changed"}]
+
+
+def advised(became: Became, ident: str = "PYSEC-1", level: str = "high", **more: Any) -> Advised:
+    known: dict[str, Any] = {
+        "aliases": ("CVE-2026-1",),
+        "summary": "In short",
+        "url": "https://osv.dev/PYSEC-1",
+        "severity": f"{level} 7.5",
+        "rank": (3, 7.5),
+        "ecosystem": "PyPI",
+        "source": "jinja2",
+        "packages": ("jinja2",),
+        "a": "3.1.5",
+        "b": "3.1.6",
+        "fixed": "4",
+        "image": "lab",
+        "targets": (LAB,),
+    }
+    return Advised(became=became, id=ident, level=level, **{**known, **more})
+
+
+def asked(*rows: Advised, **more: Any) -> Report:
+    known: dict[str, Any] = {"databases": (("all.zip", 9, 0),), "uncovered": {}, "unknown": ()}
+    return replace(report(bumped(LAB)), advice=Advice(rows=rows, **{**known, **more}))
+
+
+def test_advisories_in_short() -> None:
+    rows = (
+        advised("new", "N-1", "critical"),
+        advised("fixed", "F-1"),
+        advised("fixed", "F-1", image="other"),
+        advised("fixed", "F-2", "low"),
+        *(advised("open", f"O-{number}", "unknown") for number in range(3)),
+        advised("open", "A-1", accepted="nobody calls it (until 2027-01-01, stacks.toml:1)"),
+        advised("new", "A-2", accepted="nor that"),
+        advised("fixed", "F-3", "low", accepted="no more needed"),
+    )
+    short = "fixes 3 advisories (1 high), brings in 1 (1 critical), 3 still open, 2 accepted (2 high)"
+    assert f"advisories: {short}\n" in renderer("diff", "text")(asked(*rows))
+    text = renderer("diff", "markdown")(asked(*rows))
+    assert f"\nAdvisories: **{short}**\n" in text and text.index(short) < text.index("<details>")
+    assert "| critical 7.5 | [`N-1`](https://osv.dev/PYSEC-1) `CVE-2026-1` | `jinja2` | `3.1.5 → 3.1.6` |" in text
+    assert "`nobody calls it (until 2027-01-01, stacks.toml:1)`" in text
+    found = json.loads(renderer("diff", "json")(asked(*rows)))["advisories"]
+    assert {key: len(found[key]) for key in ("fixed", "new", "open", "accepted")} == {
+        "fixed": 4,
+        "new": 1,
+        "open": 3,
+        "accepted": 2,
+    }
+    assert found["new"][0]["severity"] == {"level": "critical", "score": 7.5}
+
+
+def test_no_advisories_and_nobody_asked() -> None:
+    assert "advisories: no advisory is open\n" in renderer("diff", "text")(asked())
+    assert "Advisories: **no advisory is open**" in renderer("diff", "markdown")(asked())
+    for form in ("text", "markdown"):
+        assert "dvisor" not in renderer("diff", form)(report(bumped(LAB)))
+    assert json.loads(renderer("diff", "json")(report(bumped(LAB))))["advisories"] is None
+
+
+def test_what_could_not_be_looked_up_is_said() -> None:
+    found = asked(
+        advised("open"), uncovered={"conda": 3}, unknown=(LAB,), databases=(("all.zip", 9, 2), ("https://e", None, 0))
+    )
+    for form in ("text", "markdown"):
+        text = renderer("diff", form)(found)
+        assert "not looked up, as no database knows them for certain: 3 of conda" in text
+        assert f"not looked up, as it is not known what they hold: {LAB}" in text
+        assert "all.zip: 2 of 9 entries could not be read" in text and "https://e" not in text
+
+
+@pytest.mark.parametrize(
+    "evil",
+    [
+        HOSTILE,
+        "`` ` ``` </td></table></details></summary> @team",
+        "--> <!-- <script>alert(1)</script>",
+        "![x](https://evil.example/x.png) [y](javascript:alert(1)) @team #1",
+        "a | b |\n|---|---|\n@team",
+        "\u202e\u2028</details>\u2029@team",
+    ],
+)
+def test_a_hostile_advisory_does_nothing_in_markdown(evil: str) -> None:
+    row = advised(
+        "new",
+        evil,
+        aliases=(evil,),
+        summary=evil,
+        url="https://example.com/) ![x](https://evil.example/x.png) `|<img src=x> @team",
+        source=evil,
+        packages=(evil,),
+        a=evil,
+        b=evil,
+        fixed=evil,
+        image=evil,
+        targets=(evil,),
+        accepted=evil,
+    )
+    other = replace(row, accepted="", url="javascript:alert(1)")
+    text = renderer("diff", "markdown")(asked(row, other, unknown=(evil,), databases=((evil, 2, 1),)))
+    text.encode()
+    tokens = [one for block in MARKDOWN.parse(text) for one in (block, *(block.children or ()))]
+    html = [line for one in tokens if one.type.startswith("html") for line in one.content.split()]
+    assert html.count("<details>") == html.count("</details>") == 2
+    assert {one for one in html if not one.startswith("<summary>")} <= {"<details>", "</details>"}
+    assert all(one.type != "image" for one in tokens)
+    assert {one.attrs["href"] for one in tokens if one.type == "link_open"} == {
+        "https://example.com/%29%20%21%5Bx%5D%28https://evil.example/x.png%29%20%60%7C%3Cimg%20src=x%3E%20%40team"
+    }
+    words = " ".join(one.content for one in tokens if one.type == "text")
+    assert not re.search(r"[@<!\u202e]|evil|alert|#1|team", words), words
+    rows = [one for one in tokens if one.type == "tr_open"]
+    assert sum(one.type == "td_open" for one in tokens) == 2 * 7 + 6 + 6 + 4 + 5, "no cell more than there are columns"
+    assert len(rows) == 2 * 2 + 2 + 2 + 2 + 2
+    for form in ("text", "json"):
+        told = renderer("diff", form)(asked(row, other))
+        assert "\x1b" not in told and "\u202e" not in told
+        told.encode()
+
+
+def test_the_top_stays_where_a_change_touches_everything() -> None:
+    pairs = [bumped(f"lab-{number}:cpu@linux/amd64", packages=400) for number in range(60)]
+    found = report(*((a, b) for a, b in pairs), same=tuple(f"same-{number}" for number in range(100)))
+    rows = [advised("fixed", f"F-{number}", summary="x" * 200) for number in range(700)]
+    rows += [advised("open", f"O-{number}", summary="x" * 200) for number in range(3000)]
+    changes = tuple(
+        replace(
+            one,
+            packages=tuple(
+                replace(change, asked=Asked(by="set " + "s" * 150, where="", via=("v" * 150,)))
+                for change in one.packages or ()
+            ),
+        )
+        for one in found.differences
+    )
+    found = replace(
+        found,
+        differences=changes,
+        advice=Advice(rows=tuple(rows), databases=(), uncovered={}, unknown=()),
+    )
+    text = renderer("diff", "markdown")(found)
+    assert LIMIT * 0.9 < len(text) <= LIMIT
+    top = text[: text.index("<details>")]
+    assert "60 targets differ; 100 targets are the same; to push in all: **" in top and len(top) < 3000
+    assert "Because of `numpy 1.0 → 2.0`, " in top and " and 388 more\n" in top
+    assert "Advisories: **fixes 700 advisories (700 high), 3000 still open (3000 high)**" in top
+    assert text.count("<details>") == text.count("</details>")
+    kept = {name: text.count(f"[`{name}-") for name in "FO"}
+    assert all(f"\n{number - kept[name]} more, which" in text for name, number in (("F", 700), ("O", 3000)))
+    assert kept["F"] > 20 and kept["O"] > 20
 
 
 def test_an_unknown_format_is_told() -> None:

@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builder.chains import Branch, chains, tree
+from builder.chains import Branch, chains, nearest, tree
 
 EDGES = {"lab": {"server", "tornado"}, "server": {"tornado", "anyio"}, "anyio": {"idna"}, "tornado": (), "idna": ()}
 
@@ -82,3 +82,9 @@ def lengths(edges: dict[str, set[str]], asked: set[str], name: str) -> dict[str,
         if name in far:
             found[start] = far[name]
     return found
+
+
+@given(st.dictionaries(NAMES, st.sets(NAMES, max_size=4)), st.sets(NAMES))
+def test_the_nearest_are_the_first_of_all_chains(edges: dict[str, set[str]], asked: set[str]) -> None:
+    every = {name: chains(edges, asked, name) for name in "abcdefgh"}
+    assert nearest(edges, asked) == {name: found[0] for name, found in every.items() if found}

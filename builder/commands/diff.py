@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @click.argument("b", metavar="[B]", default="")
 @click.option("--format", "form", metavar="FORMAT", default="text", show_default=True, help="text, json, markdown")
 @click.option("--markdown", "form", flag_value="markdown", help="The same as --format markdown.")
+@click.option("--json", "form", flag_value="json", help="The same as --format json.")
 @click.option("--since", metavar="REF", help="The working tree against a git revision: the same as REF for A.")
 @click.option(
     "--advisories",

@@ -23,9 +23,21 @@ _LARGEST = 14_000_000_000
 """Bytes of disk likewise: what GitHub promises of its own runners' disks."""
 _BEGIN = 2.0
 """Minutes that a job takes before it builds: a checkout, an environment, the sources of what is not changed."""
-_PER_MB = 0.15 / 60
-"""Minutes to fetch and lay a megabyte of packages: the catalogue's 9.2 GB take two cores about 9 minutes where the
-sources are at hand; a runner has to fetch them and is slower."""
+_FETCH = 12.5e6
+"""Bytes that a runner fetches in a second: assumed, and little."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What performing an action takes, beside fetching its sources, which counts once for all that read them.
+
+    Attributes:
+        seconds: of two cores, if nothing else runs.
+        disk: bytes.
+    """
+
+    seconds: float
+    disk: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +56,7 @@ class Job:
 
 def pack(
     todo: Mapping[Target, Iterable[Action]],
-    space: Mapping[Action, int],
+    costs: Mapping[Action, Cost],
     *,
     most: int,
     longest: int = _LONGEST,
@@ -54,25 +66,29 @@ def pack(
 
     Args:
         todo: what has to be performed for each target.
-        space: bytes of disk that performing takes beside its sources.
+        costs: of each of these.
         most: how many jobs there may be; at least one for each platform.
         longest, largest: minutes and bytes of disk that targets are laid together for.
     """
     needed = {target: frozenset(actions) for target, actions in todo.items()}
     order = {target: number for number, target in enumerate(todo)}
 
-    def disk(targets: Iterable[Target]) -> int:
-        return sum(space[each] + _size(each) for each in _of(targets, needed))
+    def job(targets: Iterable[Target]) -> Job:
+        actions = frozenset[Action]().union(*(needed[one] for one in targets))
+        fetched = sum({pin.digest: pin.size for each in actions for pin in each.pins}.values())
+        seconds = sum(sorted(costs[each].seconds for each in actions)) + fetched / _FETCH
+        return Job(
+            targets=tuple(sorted(targets, key=order.__getitem__)),
+            minutes=round(_BEGIN + seconds / 60 + 0.5),
+            disk=fetched + sum(costs[each].disk for each in actions),
+        )
 
     def fits(targets: Iterable[Target]) -> bool:
-        return _minutes(targets, needed) <= longest and disk(targets) <= largest
+        found = job(targets)
+        return found.minutes <= longest and found.disk <= largest
 
     heaps = [piece for heap in _sharing(needed) for piece in _parted(sorted(heap, key=order.__getitem__), fits)]
-    packed = [tuple(sorted(heap, key=order.__getitem__)) for heap in _merged(heaps, needed, most)]
-    return tuple(
-        Job(targets=one, minutes=_minutes(one, needed), disk=disk(one))
-        for one in sorted(packed, key=lambda one: order[one[0]])
-    )
+    return tuple(sorted(_merged([job(heap) for heap in heaps], job, most), key=lambda one: order[one.targets[0]]))
 
 
 _Needed = Mapping[Target, frozenset[Action]]
@@ -100,30 +116,19 @@ def _parted(heap: list[Target], fits: Callable[[list[Target]], bool]) -> Iterato
     yield piece
 
 
-def _merged(heaps: list[list[Target]], needed: _Needed, most: int) -> Iterator[list[Target]]:
+def _merged(heaps: list[Job], job: Callable[[list[Target]], Job], most: int) -> Iterator[Job]:
     """At most so many, the two lightest of a platform laid together until they are."""
-    by_platform: dict[str, list[tuple[int, int, list[Target]]]] = {}
+    by_platform: dict[str, list[tuple[int, int, Job]]] = {}
     number = count()
     for heap in heaps:
-        found = by_platform.setdefault(heap[0].platform, [])
-        found.append((_minutes(heap, needed), next(number), heap))
+        found = by_platform.setdefault(heap.targets[0].platform, [])
+        found.append((heap.minutes, next(number), heap))
     for found in by_platform.values():
         heapify(found)
     while sum(map(len, by_platform.values())) > max(most, len(by_platform)):
         found = max(by_platform.values(), key=len)
         (_, _, one), (_, _, other) = heappop(found), heappop(found)
-        heappush(found, (_minutes([*one, *other], needed), next(number), [*one, *other]))
+        both = job([*one.targets, *other.targets])
+        heappush(found, (both.minutes, next(number), both))
     for found in by_platform.values():
         yield from (heap for _, _, heap in found)
-
-
-def _of(targets: Iterable[Target], needed: _Needed) -> frozenset[Action]:
-    return frozenset().union(*(needed[one] for one in targets))
-
-
-def _minutes(targets: Iterable[Target], needed: _Needed) -> int:
-    return round(_BEGIN + _PER_MB * sum(map(_size, _of(targets, needed))) / 1e6 + 0.5)
-
-
-def _size(action: Action) -> int:
-    return sum(pin.size for pin in action.pins)

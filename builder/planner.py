@@ -79,7 +79,8 @@ def room(name: str) -> ModuleType:
     """The module that plans and performs a kind: `build.py` in its folder, or the kind's own file.
 
     It may also have `PACKAGES`, the option of its actions that says which packages they lay (a table of versions by
-    name, or rows that begin with a name and end with a version), `space(action)` and `expected(action)`.
+    name, or rows that begin with a name and end with a version), `space(action)`, `effort(action)` and
+    `expected(action)`.
     """
     return submodule(name, "build") or kinds()[name]
 
@@ -90,6 +91,16 @@ def space(action: Action) -> int:
         return 0  # `pip.bytecode` and the like take little.
     module = room(action.kind)
     return int(module.space(action)) if hasattr(module, "space") else 0
+
+
+def effort(action: Action) -> float:
+    """Seconds of two cores that performing an action takes once its sources are there, estimated from locks alone."""
+    if action.kind == "image":
+        return 0.1
+    module = room(action.kind.partition(".")[0])
+    if hasattr(module, "effort"):
+        return float(module.effort(action))
+    return 0.2 + 0.06 * sum(pin.size for pin in action.sources.values()) / 1e6
 
 
 def expected(action: Action) -> tuple[Layer, ...]:

@@ -86,6 +86,7 @@ def rooms(store: Store, marks: Marks, ages: Ages) -> tuple[Room, ...]:
         _room(store, "names", ages, lambda path: _text(path).removeprefix("sha256:") in actions),
         _room(store, "proven", ages, lambda path: path.name in actions),
         _room(store, "checked", ages, lambda path: path.name in actions),
+        _room(store, "took", ages, lambda path: path.name in actions),
         _room(store, "actions", ages, lambda path: path.stem in actions),
         program,
         _room(store, "sources/sha256", ages, lambda path: path.name in sources),

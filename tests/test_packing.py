@@ -11,7 +11,7 @@ from builder.action import Action
 from builder.digest import Digest
 from builder.lock import Pin
 from builder.manifest.model import Target
-from builder.packing import Job, pack
+from builder.packing import Cost, Job, pack
 
 MB = 1_000_000
 AMD, ARM = "linux/amd64", "linux/arm64"
@@ -31,7 +31,12 @@ def packed(todo: Mapping[Target, list[Action]], *, most: int = 256, **limits: in
 
 
 def _pack(todo: Mapping[Target, list[Action]], most: int, **limits: int) -> tuple[Job, ...]:
-    return pack(todo, {one: 2 * MB for actions in todo.values() for one in actions}, most=most, **limits)
+    costs = {
+        one: Cost(seconds=0.07 * sum(pin.size for pin in one.pins) / MB, disk=2 * MB)
+        for actions in todo.values()
+        for one in actions
+    }
+    return pack(todo, costs, most=most, **limits)
 
 
 def test_what_is_shared_is_built_in_one_job() -> None:

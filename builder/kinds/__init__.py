@@ -15,7 +15,7 @@ A new kind is one new file in this folder; one that outgrows it becomes a folder
     locking.KIND, prepare, make, check              requests → pins (see `workflow/lock.py`)
     places.finder(manifest, client, environ)        pin → the URLs of its file
     build.plan(site), perform(action, …)            pins → actions → layers
-    build.PACKAGES, space(action)                   which packages an action lays, how much disk that takes
+    build.PACKAGES, space(action), effort(action)   which packages an action lays, how much disk and time that takes
     build.expected(action)                          the layers it will leave, if not one of its pins or files
     build.defaults(site)                            what a foreign root's config says, for a kind that brings one
     requires.requires(locks), asked(lock)           which pins need which, and which the request is about

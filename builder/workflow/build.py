@@ -23,6 +23,7 @@ from builder.workflow import explain, fresh, projects
 from builder.workflow.fresh import Built
 from builder.workflow.gather import gather
 from builder.workflow.project import Project
+from builder.workflow.took import Timed
 
 if TYPE_CHECKING:
     from builder.cache import Cache
@@ -84,7 +85,7 @@ def build(
         if offline(os.environ):
             gather(fetcher, actions, targets)
         try:
-            execute(whole, needed, project.store, jobs=jobs, fetch=fetcher, watcher=watcher)
+            execute(whole, needed, project.store, jobs=jobs, fetch=fetcher, watcher=Timed(project.store, watcher))
         except BaseException as error:
             fetcher.stop()
             share = share and isinstance(error, StackbuildError)  # Whoever presses ^C waits for no upload.

@@ -49,33 +49,33 @@ def record(project: Project, planned: Mapping[Target, Planned]) -> None:
 
 
 def _because(project: Project, action: Action, stale: frozenset[Digest]) -> Iterator[str]:
-    last = _last(project, action)
-    if last is None:
+    before = _last(project, action)
+    if before is None:
         known = project.store.has_action(action.plan_key)
         yield "a blob of its result is gone from the store" if known else "it was never built in this store"
         return
-    if last == json.loads(canonical(action.document)):
+    if before == json.loads(canonical(action.document)):
         yield "a blob of its result is gone from the store"
         return
-    yield from changes(last, action, stale)
+    yield from changes(before, action, stale)
 
 
-def changes(last: Mapping[str, Any], action: Action, stale: Collection[Digest]) -> Iterator[str]:
+def changes(former: Mapping[str, Any], action: Action, stale: Collection[Digest]) -> Iterator[str]:
     """How an action differs from what it was, a line for each input or option.
 
     Args:
-        last: the plan document that it had.
+        former: the plan document that it had.
         stale: plan keys of what is performed anew.
     """
     now = json.loads(canonical(action.document))
     kind, option = action.kind.partition(".")[0], packages(action)
     listed = {option: kind} if option else {}
-    moved = list(_options(last.get("options"), now["options"], "", listed))
+    moved = list(_options(former.get("options"), now["options"], "", listed))
     yield from moved
     for field in ("kind_version", "platform", "schema"):
-        if last.get(field) != now[field]:
-            yield f"{field.replace('_', ' ')}: {last.get(field)} → {now[field]}"
-    before, after = last["inputs"], now["inputs"]
+        if former.get(field) != now[field]:
+            yield f"{field.replace('_', ' ')}: {former.get(field)} → {now[field]}"
+    before, after = former["inputs"], now["inputs"]
     told = {line.split(" ")[1] for line in moved if line.startswith(f"{kind} ")}
     for role in sorted(before.keys() | after.keys()):
         if before.get(role) == after.get(role) or role.rpartition(":")[2] in told:
@@ -139,12 +139,18 @@ def _note(project: Project, action: Action) -> Path:
     return project.store.path / "names" / Digest.of(name.encode()).hex
 
 
-def _last(project: Project, action: Action) -> dict[str, Any] | None:
-    """The plan document that an action of this name had when it was last built."""
+def last(project: Project, action: Action) -> Digest | None:
+    """The plan key that an action of this name had when it was last built; None if it never was."""
     try:
-        found = project.store.action(Digest(_note(project, action).read_text()))
+        return Digest(_note(project, action).read_text())
     except FileNotFoundError:
         return None
+
+
+def _last(project: Project, action: Action) -> dict[str, Any] | None:
+    """The plan document that an action of this name had when it was last built."""
+    key = last(project, action)
+    found = project.store.action(key) if key is not None else None
     if found is None:
         return None
     document: dict[str, Any] = found["document"]

@@ -1,14 +1,14 @@
-"""Which targets a change touches, and how to share them out among machines; nothing is built, no store is asked."""
+"""Which targets a change touches, and how to share them out among machines; nothing is built."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from builder import planner
 from builder.action import Action
 from builder.manifest.model import Target
-from builder.packing import Job, pack
-from builder.workflow import build, since_revision
+from builder.packing import Cost, Job, pack
+from builder.workflow import build, since_revision, took
 from builder.workflow.project import Project
 
 MOST = 256
@@ -39,8 +39,22 @@ def plan(project: Project, targets: Sequence[Target], revision: str = "", *, mos
         for target in chosen
         if (image := planned[target].image) is not None
     }
-    space = {action: planner.space(action) for actions in todo.values() for action in actions}
-    return pack(todo, space, most=most)
+    costs = {action: _cost(project, action) for action in _once(todo.values())}
+    return pack(todo, costs, most=most)
+
+
+def _once(found: Iterable[Iterable[Action]]) -> list[Action]:
+    return list(dict.fromkeys(action for actions in found for action in actions))
+
+
+def _cost(project: Project, action: Action) -> Cost:
+    """As long as it took here when it was performed last, in proportion to what it reads now; else as its kind says."""
+    last, size = took.took(project, action), took.size(action)
+    if last is None:
+        seconds = planner.effort(action)
+    else:
+        seconds = last.seconds * (size / last.size if size and last.size else 1)
+    return Cost(seconds=seconds, disk=planner.space(action))
 
 
 def _all(ends: Sequence[Action]) -> list[Action]:

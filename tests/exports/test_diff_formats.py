@@ -201,7 +201,7 @@ def test_json() -> None:
 
 
 def reasoned() -> Report:
-    """Three packages that moved: one that a parent's request pulled in, deep; one that is asked for; one of nobody's."""
+    """Three packages that moved: one that was pulled in, deep; one that is asked for; one of nobody's."""
     found = report(bumped(LAB, packages=3))
     (one,) = found.differences
     asked = (

@@ -6,10 +6,15 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+SECRET = re.compile(r"secrets\.|github\.token|GITHUB_TOKEN")
+"""What a step has to be given to push, or to comment."""
+OUR_OWN = re.compile(r"stackbuild (lock|bump|diff|plan|build|check)\b")
+"""Commands that need no secret, and run or read what somebody else wrote."""
 ROOT = Path(__file__).parent.parent
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 
@@ -51,3 +56,35 @@ def test_what_runs_a_strangers_code_has_no_secret(path: Path) -> None:
     if "pull_request" in events:
         assert "secrets." not in text
         assert all(set(job["permissions"].values()) == {"read"} for job in document["jobs"].values())
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_a_pipe_fails_with_any_of_its_commands(path: Path) -> None:
+    """GitHub runs `shell: bash` with pipefail, and a shell that nobody names without it."""
+    assert yaml.safe_load(path.read_text())["defaults"] == {"run": {"shell": "bash"}}
+
+
+def exposed(document: dict[str, Any]) -> list[str]:
+    """Where more than the steps that need it see a secret: the workflow, jobs, steps that run commands of ours."""
+    found = ["workflow"] if SECRET.search(str(document.get("env", ""))) else []
+    for name, job in document["jobs"].items():
+        everywhere = {key: value for key, value in job.items() if key != "steps"}
+        found += [name] if SECRET.search(str(everywhere)) else []
+        for number, step in enumerate(job["steps"]):
+            if SECRET.search(str(step)) and OUR_OWN.search(step.get("run", "")):
+                found.append(f"{name}.{number}")
+    return found
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_a_secret_is_seen_by_the_steps_that_need_it_alone(path: Path) -> None:
+    assert exposed(yaml.safe_load(path.read_text())) == []
+
+
+def test_a_secret_of_a_whole_job_is_found() -> None:
+    token = {"GH_TOKEN": "${{ secrets.TOKEN || github.token }}"}
+    lock, push = {"run": "scripts/stackbuild lock"}, {"run": "git push", "env": token}
+    assert exposed({"jobs": {"a": {"steps": [lock, push]}}}) == []
+    assert exposed({"jobs": {"a": {"env": token, "steps": [lock, push]}}}) == ["a"]
+    assert exposed({"env": token, "jobs": {"a": {"steps": [{**lock, "env": token}]}}}) == ["workflow", "a.0"]
+    assert exposed({"jobs": {"a": {"container": {"password": "${{ secrets.X }}"}, "steps": []}}}) == ["a"]

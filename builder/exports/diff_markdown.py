@@ -21,6 +21,8 @@ from builder.exports.sections import Section
 LIMIT = 65_536
 _LEAST = 600
 """Characters that are kept for what is said about what is left out."""
+_FAIR = 3000
+"""Characters that a target has at least, as long as there are any: rather a few targets than a line of each."""
 _OPEN = 12
 """Targets that are told of without unfolding."""
 _HEAD = "| target | packages | to download | layers | image | to push |"
@@ -39,7 +41,7 @@ def render(report: Report) -> str:
         parts.append(f"Of {count(least, 'target')} there is no more to tell than of those above.")
         found = tuple(one for one in found if not one.empty)
     for number, section in enumerate(found):
-        text = _details(section, room // (len(found) - number))
+        text = _details(section, min(room, max(_FAIR, room // (len(found) - number))))
         if not text:
             parts.append(f"The details of {count(len(found) - number, 'target')} do not fit; `--format json` has all.")
             break

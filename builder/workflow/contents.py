@@ -139,9 +139,11 @@ class Scales:
 
     def weighed(self, a: Contents, b: Contents) -> tuple[Contents, Contents]:
         """Two sides with their weights, where the files of all layers are known that they do not have in common."""
-        dark = [{one.digest for one in side.layers or () if self._of(one) is None} for side in (a, b)]
-        had, has = ({one.digest for one in side.layers or ()} for side in (a, b))
-        if a.layers is None or b.layers is None or dark[0] - has or dark[1] - had:
+        if a.layers is None or b.layers is None:
+            return a, b
+        dark = [{one.digest for one in side if self._of(one) is None} for side in (a.layers, b.layers)]
+        had, has = ({one.digest for one in side} for side in (a.layers, b.layers))
+        if dark[0] - has or dark[1] - had:
             return a, b
         return replace(a, weights=self._sum(a.layers)), replace(b, weights=self._sum(b.layers))
 

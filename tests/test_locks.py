@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from builder.errors import HostileInput
+from builder.lock import Lock
 from builder.locks import Locks, formats
 from builder.manifest.model import Target
 
+ROOT = Path(__file__).parent.parent
 TARGET = Target(image="base", variant="cpu", platform="linux/amd64")
 
 
@@ -48,3 +51,29 @@ def test_every_lock_has_its_own_name(tmp_path: Path) -> None:
     paths = [Locks(tmp_path).path(TARGET, kind) for kind in formats()]
     assert len(set(paths)) == len(paths)
     assert not any(one.name.endswith(other.name) for one in paths for other in paths if one != other)
+
+
+def test_what_two_states_have_alike_is_parsed_once(tmp_path: Path) -> None:
+    """And what they do not is each one's own: another text, or none."""
+    text = (ROOT / "locks/kernel-py/linux-amd64.pip.txt").read_text()
+    now, then = Locks(tmp_path / "now"), Locks(tmp_path / "then", Locks(tmp_path / "now"))
+    for locks, name, told in ((now, "same", text), (then, "same", text), (now, "other", text), (then, "lone", text)):
+        path = locks.path(replace(TARGET, image=name), "pip")
+        path.parent.mkdir(parents=True)
+        path.write_text(told)
+    path = then.path(replace(TARGET, image="other"), "pip")
+    path.parent.mkdir(parents=True)
+    path.write_text(text.partition("\n\n")[0] + "\n")
+    then = Locks(tmp_path / "then", now)
+
+    def both(name: str) -> tuple[Lock | None, Lock | None]:
+        target = replace(TARGET, image=name)
+        return now.read(target, "pip"), then.read(target, "pip")
+
+    same, other, lone = both("same"), both("other"), both("lone")
+    assert same[0] is not None and same[0] is same[1]
+    assert other[0] == same[0] and other[1] is not None and other[1].pins == ()
+    assert lone == (None, same[0])
+    path.write_text("<<<<<<< HEAD\n")
+    with pytest.raises(HostileInput, match="merge conflicts"):
+        Locks(tmp_path / "then", now).read(replace(TARGET, image="other"), "pip")

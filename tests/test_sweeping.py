@@ -143,11 +143,12 @@ def test_tables_names_and_proofs_follow_their_actions(store: Store) -> None:
     for one, word in ((kept, "a"), (gone, "b")):
         store.write(f"names/{word}", one.encode())
         store.write(f"proven/{one.hex}", b"x")
+        store.write(f"took/{one.hex}", b"{}")
         store.write(f"tables/{word}", json.dumps({"t": {"key": one, "tags": {}}, "u": {"key": ""}}).encode())
     store.write("tables/damaged", b"{")
     found = rooms(store, Marks(actions={kept}), OLD)
     assert names(found, "names", kept=True) == names(found, "tables", kept=True) == ["a"]
-    assert names(found, "proven", kept=True) == [kept.hex]
+    assert names(found, "proven", kept=True) == names(found, "took", kept=True) == [kept.hex]
 
 
 def test_what_is_in_no_room_is_left_alone(store: Store) -> None:

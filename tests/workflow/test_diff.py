@@ -96,6 +96,10 @@ def test_revision_and_working_tree(site: Site) -> None:
     assert found.push == found.differences[0].push
 
 
+def test_a_build_recorded_how_long_it_took(site: Site) -> None:
+    assert [one for one in (site.project().store.path / "took").iterdir() if b"milliseconds" in one.read_bytes()]
+
+
 def test_two_revisions_either_way_round(site: Site) -> None:
     there, back = of(site, "v1", "HEAD"), of(site, "HEAD", "v1")
     assert names(there) == names(back) == [*both("lab"), *both("full")]

@@ -55,7 +55,7 @@ def advice(question: Question, a: Side, b: Side, pairs: Sequence[Names]) -> Advi
         rows=tuple(sorted(rows, key=_place)),
         databases=tuple((redact(one.place), one.entries, one.damaged) for one in question.databases.each),
         uncovered=dict(sorted(Counter(one.kind for one in present if not one.known).items())),
-        unknown=tuple(_name(pair) for pair in pairs if pair not in known),
+        unknown=tuple(_name((one, other)) for one, other in pairs if (one, other) not in known),
     )
 
 
@@ -154,5 +154,6 @@ def _place(one: Advised) -> tuple[object, ...]:
 
 
 def _name(pair: Names) -> str:
-    a, b = (str(one) if one is not None else None for one in pair)
+    """Of an image in a registry, its name alone: its target is none of the project's."""
+    a, b = ((str(one) if one.variant else one.image) if one is not None else None for one in pair)
     return pair_name(a, b)

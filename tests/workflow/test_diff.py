@@ -7,11 +7,13 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from builder.advisories.database import open_databases
 from builder.awaited import ready
 from builder.cli import cli
 from builder.difference import Push, Report, total
@@ -19,11 +21,14 @@ from builder.errors import HostileInput, StackbuildError
 from builder.exports import renderer
 from builder.locks import Locks
 from builder.manifest.read import read as manifest_of
+from builder.net import Client
 from builder.store import Store
+from builder.workflow.advice import Question
 from builder.workflow.diff import diff
 from builder.workflow.project import Project
 from tests.fake_uploads import FakeUploads, Request, uploads
 from tests.image_family import Site
+from tests.osv import affected, entry, folder
 
 
 @pytest.fixture(scope="module")
@@ -174,6 +179,17 @@ def test_an_image_in_the_registry(site: Site, registry: FakeUploads) -> None:
         assert one.push == Push(size=total(one.new or ()), exact=True)
     layers = {str(layer.digest) for one in found.differences for layer in (*(one.new or ()), *(one.gone or ()))}
     assert not any(path.rpartition("/")[2] in layers for _, path in registry.seen), "no layer is fetched"
+
+
+def test_of_an_image_in_the_registry_no_advisory_is_known(site: Site, registry: FakeUploads, tmp_path: Path) -> None:
+    place = folder(tmp_path / "osv", [entry("A-1", affected("PyPI", "a", {"introduced": "0"}))])
+    databases = open_databases([str(place)], site.project().store, Client(environ={}))
+    name = f"{registry.host}/notebooks/lab:2026.11"
+    found = diff(site.project(), name, question=Question(databases=databases, today=date(2026, 11, 22))).advice
+    assert found is not None and found.rows == ()
+    assert found.unknown == tuple(f"{name} → {one}" for one in both("lab"))
+    known = diff(site.project(), "v1", question=Question(databases=databases, today=date(2026, 11, 22))).advice
+    assert known is not None and known.unknown == ()
 
 
 def test_an_image_that_is_what_is_built(site: Site, registry: FakeUploads) -> None:

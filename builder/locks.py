@@ -12,6 +12,7 @@ from builder.kinds import kinds, submodule
 from builder.lock import Lock
 from builder.manifest.env import CONDA
 from builder.manifest.model import Manifest, Target
+from builder.own import own
 
 _CONFLICT = re.compile(r"^(<{7}|={7}|>{7}|\|{7})( .*)?$", re.MULTILINE)
 
@@ -47,12 +48,12 @@ class Locks:
         """The lock, or None where there is no file.
 
         Raises:
-            StackbuildError: the file is damaged, or holds the marks of a merge conflict.
+            StackbuildError: the file is damaged, holds the marks of a merge conflict, or is a link.
         """
         path = self.path(target, kind)
         if path not in self._read:
             try:
-                text = path.read_text("utf-8")
+                text = self._own(path).read_text("utf-8")
             except FileNotFoundError:
                 self._read[path] = None
             except UnicodeDecodeError as error:
@@ -67,12 +68,15 @@ class Locks:
                 self._read[path] = self._like(target, kind, text) or _parsed(kind, text, path)
         return self._read[path]
 
+    def _own(self, path: Path) -> Path:
+        return own(self.folder.parent, path.relative_to(self.folder.parent).as_posix(), "a lock")
+
     def _like(self, target: Target, kind: str, text: str) -> Lock | None:
         """What the other state has parsed, or would, if its file has that text."""
         if self._other is None:
             return None
         try:
-            same = self._other.path(target, kind).read_bytes() == text.encode()
+            same = self._other._own(self._other.path(target, kind)).read_bytes() == text.encode()
         except FileNotFoundError:
             return None
         return self._other.read(target, kind) if same else None

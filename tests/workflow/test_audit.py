@@ -40,8 +40,8 @@ def site(tmp_path: Path) -> Site:
     """The catalogue's manifest and locks, to be edited."""
     (tmp_path / "project").mkdir()
     shutil.copy(ROOT / "stacks.toml", tmp_path / "project")
-    (tmp_path / "project" / "locks").symlink_to(ROOT / "locks")
-    (tmp_path / "project" / "overlays").symlink_to(ROOT / "overlays")
+    for name in ("locks", "overlays"):
+        shutil.copytree(ROOT / name, tmp_path / "project" / name, symlinks=True)
     return Site(tmp_path / "project", tmp_path / "store")
 
 

@@ -219,7 +219,7 @@ def _result(store: Store, action: Action, sources: Mapping[Digest, int]) -> Iter
 
 
 def _project(manifest: Manifest) -> Iterator[Member]:
-    """What a plan is made from, and what locking reads: keyrings, folders of channels, of indexes and of images."""
+    """What a plan is made from, and what locking reads: keyrings, keys, folders of channels, indexes and images."""
     folder = manifest.folder.resolve()
     yield from_file(f"project/{MANIFEST}", manifest.path)
     for name in FOLDERS:
@@ -227,6 +227,9 @@ def _project(manifest: Manifest) -> Iterator[Member]:
     for archive in manifest.archives.values():
         if (folder / archive.keyring).is_file():
             yield from_file(f"project/{archive.keyring}", folder / archive.keyring)
+    for key in sorted({key for target in manifest.targets() for key in manifest.image(target).require_signature}):
+        if (folder / key).is_file():
+            yield from_file(f"project/{key}", folder / key)
     urls = [urlsplit(url) for url in (*manifest.channels.values(), *manifest.indexes.values())]
     places = [unquote(url.path) for url in urls if url.scheme == "file"]
     references = [parse(image.base) for image in manifest.images.values() if image.base]

@@ -40,7 +40,7 @@ def search(source: Beside, digest: Digest, keys: Sequence[PublicKey]) -> Found:
     rows = signature_tag.signatures(source, digest)
     if not rows:
         return Found(None, "no signature")
-    payloads: dict[Digest, bytes | str] = {}
+    payloads: dict[tuple[Digest, int], bytes | str] = {}
     defects: dict[str, None] = {}
     for row in rows:
         data = _payload(source, row, payloads)
@@ -57,24 +57,29 @@ def search(source: Beside, digest: Digest, keys: Sequence[PublicKey]) -> Found:
     return Found(None, "; ".join([f"{number} by a known key", *list(defects)[:3]]))
 
 
-def _payload(source: Beside, row: Signature, known: dict[Digest, bytes | str]) -> bytes | str:
+def _payload(source: Beside, row: Signature, known: dict[tuple[Digest, int], bytes | str]) -> bytes | str:
     """A signed document, read once; or why it is not read."""
     if row.media_type != MEDIA_TYPE:
         return "one is of another type"
     if row.size > _LARGEST:
         return f"one signs more than {_LARGEST} bytes"
-    if row.payload not in known:
+    described = (row.payload, row.size)
+    if described not in known:
         if len(known) == _PAYLOADS:
             return f"only {_PAYLOADS} different documents were looked at"
-        try:
-            known[row.payload] = source.blob(row.payload, row.size)
-        except Unreachable:
-            raise
-        except HostileInput:
-            known[row.payload] = "what one signs has other bytes than it says"
-        except StackbuildError:
-            known[row.payload] = "what one signs is not there"
-    return known[row.payload]
+        known[described] = _read(source, row)
+    return known[described]
+
+
+def _read(source: Beside, row: Signature) -> bytes | str:
+    try:
+        return source.blob(row.payload, row.size)
+    except Unreachable:
+        raise
+    except HostileInput:
+        return "what one signs has other bytes than it says"
+    except StackbuildError:
+        return "what one signs is not there"
 
 
 def refuse_unsigned(name: str, digests: Mapping[Digest, Found], keys: Sequence[PublicKey]) -> StackbuildError:

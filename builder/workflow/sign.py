@@ -5,13 +5,15 @@ own manifests (built here, or by machines that are believed) ─→ signed, each
 an index ─→ are all its manifests own, or signed by the key? ─────┴─→ signed
 
 So a platform that another machine builds is signed by that machine, and the index by whoever comes last. An index that
-names what nobody vouches for stays unsigned: whoever can write to the registry could have put it there.
+names what nobody vouches for stays unsigned: whoever can write to the registry could have put it there. Who only lists
+what another program is to sign has no key by which to know signatures; then the plan key does that `push` attached, as
+for `push` itself (`join.py`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from builder.digest import Digest
@@ -27,7 +29,7 @@ from builder.site import Planned
 from builder.transports import signature_tag
 from builder.transports.registry import Registry
 from builder.transports.signature_tag import Signature
-from builder.workflow import releases
+from builder.workflow import pushed, releases
 from builder.workflow.network import environ_of
 from builder.workflow.project import Project
 from builder.workflow.repositories import Repositories
@@ -98,13 +100,19 @@ def sign(
     def signed(row: tuple[str, Digest]) -> Signed:
         return Signed(name=row[0], digest=row[1], new=_sign(repositories, *row, wanted))
 
+    def known(name: str, index: Digest) -> Iterator[Digest]:
+        if wanted.key is None:
+            registry = repositories.upload(name).registry
+            mine = [one for one in planned if project.manifest.published(one, wanted.repository) == name]
+            yield from _as_planned(registry, index, planned, mine)
+
     found = client.each(signed, [(name, digest) for name, digests in own.items() for digest in digests])
     tags = Tags(project, wanted.templates)
     indexes = [
         (name, digest)
         for name, digests in own.items()
         for digest in _indexes(repositories.upload(name).registry, _candidates(project, name, tags), digests)
-        if _is_whole(repositories, (name, digest), own, wanted, told)
+        if _is_whole(repositories.upload(name).registry, digest, {*digests, *known(name, digest)}, wanted, told)
     ]
     return (*found, *client.each(signed, indexes))
 
@@ -189,22 +197,25 @@ def _indexes(registry: Registry, candidates: Iterator[str], own: Mapping[Digest,
             yield found[0]
 
 
-def _is_whole(
-    repositories: Repositories,
-    index: tuple[str, Digest],
-    own: Mapping[str, Mapping[Digest, None]],
-    wanted: Wanted,
-    told: Callable[[str], None],
-) -> bool:
+def _as_planned(
+    registry: Registry, index: Digest, planned: Mapping[Target, Planned], targets: Sequence[Target]
+) -> Iterator[Digest]:
+    """Those manifests of an index that have the plan keys of these targets attached."""
+    for target in targets:
+        if planned[target].image is not None:
+            found = pushed.find(registry, [index], target, pushed.key_of(planned, target))
+            if found is not None:
+                yield Digest(found["digest"])
+
+
+def _is_whole(registry: Registry, index: Digest, own: Set[Digest], wanted: Wanted, told: Callable[[str], None]) -> bool:
     """Whether somebody vouches for every manifest of an index."""
-    name, digest = index
-    registry = repositories.upload(name).registry
-    found = manifests(registry, digest)
+    found = manifests(registry, index)
     keys = [wanted.key.public] if wanted.key else []
     for one in found[1] if found else ():
-        if one not in own[name] and search(registry, one, keys).key is None:
+        if one not in own and search(registry, one, keys).key is None:
             told(
-                f"{name}@{digest} stays unsigned: {one} in it was not built here, nor signed by this key; "
+                f"{registry.name}@{index} stays unsigned: {one} in it was not built here, nor signed by this key; "
                 "sign where it was built, then here again"
             )
             return False

@@ -150,6 +150,17 @@ def test_what_other_machines_printed_is_believed(signing: Signing, registry: Fak
     assert {one.digest for one in found} == {signing.digest(AMD), signing.digest(ARM), signing.index(registry)}
 
 
+def test_a_platform_that_did_not_change_is_known_by_its_plan_key(signing: Signing, registry: FakeUploads) -> None:
+    """It was pushed long ago, and no machine says today that it built it."""
+    signing.site.push()
+    project = signing.site.project()
+    planned = build.plan(project, [AMD, ARM])
+    found = sign(project, planned, [AMD], Wanted(dry_run=True))
+    assert {one.digest for one in found} == {signing.digest(AMD), signing.index(registry)}
+    signing.site.overlay("lab", "another")
+    assert len(sign(project, build.plan(signing.site.project(), [ARM]) | {AMD: planned[AMD]}, [AMD], Wanted())) == 1
+
+
 @pytest.mark.parametrize(
     ("line", "error"),
     [

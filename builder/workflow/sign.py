@@ -124,6 +124,8 @@ def signing_key(project: Project, path: str) -> PrivateKey | None:
         StackbuildError: it is none.
     """
     environ = environ_of(project)
+    if "-----BEGIN" in path:  # Everybody on the machine sees command lines.
+        raise StackbuildError("a key does not belong into a command line", expected=f"its file, or its text in {KEY}")
     text = path or environ.get(KEY, "")
     return private(text, environ.get(PASSPHRASE, ""), "--key" if path else KEY) if text else None
 

@@ -159,6 +159,9 @@ def test_the_command(place: Place, tmp_path: Path) -> None:
     _, stranger = pair(tmp_path, "theirs")
     done = place.command("lab")
     assert done.returncode == 1 and "no key to sign with" in done.stderr
+    shown = place.command("lab", "--key", key.read_text())
+    assert shown.returncode == 1 and "does not belong into a command line" in shown.stderr
+    assert "PRIVATE" not in shown.stderr
     first, second = (place.command(f"lab@linux/{one}", "--dry-run") for one in ("amd64", "arm64"))
     assert [len(one.stdout.splitlines()) for one in (first, second)] == [1, 1], first.stderr + second.stderr
     assert "stays unsigned" in first.stderr

@@ -92,7 +92,7 @@ def test_cosigns_own_key(name: str, passphrase: str, tmp_path: Path) -> None:
     ids=["no scrypt", "too much memory", "no number", "another cipher", "short nonce", "nothing"],
 )
 def test_a_damaged_key_of_cosigns_is_refused(changes: dict[str, object], tmp_path: Path) -> None:
-    text = cosigns(pair(tmp_path, "one")[0], "hunter22", **changes)
+    text = cosigns(pair(tmp_path, "one")[0], "hunter22", "SIGSTORE", **changes)
     with pytest.raises(StackbuildError, match="cannot decrypt"):
         private(text, "hunter22", "X")
 

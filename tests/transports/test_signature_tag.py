@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from builder.digest import Digest, canonical
+from builder.digest import Digest, Json, canonical
 from builder.errors import HostileInput, Unreachable
 from builder.net import Client
 from builder.transports.registry import Registry
@@ -39,14 +39,14 @@ def signature(text: str) -> tuple[Signature, bytes]:
     ), data
 
 
-def theirs(*texts: str, **more: Any) -> bytes:
+def theirs(*texts: str, **more: Json) -> bytes:
     """A manifest as another program writes it."""
     said = {"dev.cosignproject.cosign/signature": "AAAA", "dev.sigstore.cosign/bundle": '{"Payload": 1}'}
-    rows = [
+    rows: list[Json] = [
         {"mediaType": TYPE, "digest": Digest.of(text.encode()), "size": len(text), "annotations": said}
         for text in texts
     ]
-    config = {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": Digest.of(b"x"), "size": 1}
+    config: Json = {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": Digest.of(b"x"), "size": 1}
     return canonical({"schemaVersion": 2, "config": config, "layers": rows, **more})
 
 

@@ -25,7 +25,7 @@ ROOT: Final = Path(__file__).parent.parent
 LONGEST: Final = 400
 
 ORDER: Final = """
-    background chains closure ecosystem frames purls redaction
+    background chains closure ecosystem frames purls redaction replacing
     errors platforms
     digest lease scratch offline
     licences
@@ -89,7 +89,7 @@ ONLY_IN: Final = {
     "tomlkit": ("manifest.pins",),
     "uv": ("kinds.pip.uv",),
     "yaml": ("exports.yaml_text", "kinds.conda.lockfile"),
-    "zstandard": ("compression.zstd", "frames", "kinds.conda", "kinds.fetch.archive", "kinds.fetch.tar"),
+    "zstandard": ("compression.zstd", "frames"),
     # In a root file system: sandbox alone, and the programs that run inside it. On the host: resolvers, git, and
     # the whole of stackbuild again, for `verify`. `unpacked` names a constant; `failed` copies as only cp(1) does.
     "subprocess": (

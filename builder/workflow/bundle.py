@@ -16,7 +16,6 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from secrets import token_hex
 from urllib.parse import unquote, urlsplit
 
 from builder import __version__, program, templates
@@ -30,6 +29,7 @@ from builder.manifest.model import Manifest, Target
 from builder.plan import files_of, present
 from builder.platforms import NATIVE
 from builder.program import Wheel
+from builder.replacing import replacing
 from builder.site import Planned
 from builder.store import Store
 from builder.transports.bundle import Member, from_bytes, from_file, size, stream, sums
@@ -141,16 +141,8 @@ def write(made: Bundle, path: Path) -> Digest:
 
 
 def _written(data: Iterator[bytes], path: Path) -> Digest:
-    scratch = path.with_name(f".{path.name}.{token_hex(4)}")
-    try:
-        with scratch.open("xb") as out:
-            digest = _filled(data, out.write)
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(scratch, path)
-    finally:
-        scratch.unlink(missing_ok=True)
-    return digest
+    with replacing(path) as out:
+        return _filled(data, out.write)
 
 
 def _filled(data: Iterator[bytes], take: Callable[[bytes], object]) -> Digest:

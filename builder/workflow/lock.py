@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from builder.manifest.model import Target
 from builder.net import Client
 from builder.offline import refuse
 from builder.platforms import NATIVE
+from builder.replacing import replace as replace_files
 from builder.workflow.project import Project
 
 Told = Callable[[str], None]
@@ -242,17 +243,14 @@ class Solution:
     def write(self) -> tuple[Change, ...]:
         """Let the files be so, and say which were not."""
         changes = tuple(self.changes())
-        for change in changes:
-            path = self.project.locks.path(change.target, change.kind)
-            new = self.solved.get((change.target, change.kind))
-            if new is None:
-                path.unlink()
-            else:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                scratch = path.with_name(f".{path.name}.new")
-                scratch.write_text(new[1], "utf-8")
-                os.replace(scratch, path)
+        replace_files(self.texts(changes))
         return changes
+
+    def texts(self, changes: Iterable[Change]) -> dict[Path, str | None]:
+        """What the files of these changes are to hold; None for those that go."""
+        keys = [(change.target, change.kind) for change in changes]
+        solved = {key: self.solved[key][1] if key in self.solved else None for key in keys}
+        return {self.project.locks.path(*key): text for key, text in solved.items()}
 
 
 def _change(project: Project, target: Target, kind: str, path: Path, old: Lock | None, new: Lock | None) -> Change:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -80,17 +80,3 @@ def _read(source: Beside, row: Signature) -> bytes | str:
         return "what one signs has other bytes than it says"
     except StackbuildError:
         return "what one signs is not there"
-
-
-def refuse_unsigned(name: str, digests: Mapping[Digest, Found], keys: Sequence[PublicKey]) -> StackbuildError:
-    """The error for an image that none of the keys has signed.
-
-    Args:
-        digests: that were looked at: its index, its manifest.
-    """
-    why = dict.fromkeys(one.why for one in digests.values())
-    return StackbuildError(
-        f"not signed: {name}@{next(iter(digests))}",
-        expected="a signature by " + " or ".join(one.name for one in keys),
-        got="\n".join(why),
-    )

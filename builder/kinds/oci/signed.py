@@ -17,7 +17,7 @@ from builder.locking import relative
 from builder.locks import Locks
 from builder.manifest.model import Manifest, Target
 from builder.signatures.keys import PublicKey, public
-from builder.signatures.search import refuse_unsigned, search
+from builder.signatures.search import search
 
 
 def keys(manifest: Manifest, target: Target) -> tuple[PublicKey, ...]:
@@ -46,17 +46,17 @@ def vouched(lock: BaseLock, source: Source, known: Sequence[PublicKey], where: s
     """
     if not known:
         return replace(lock, signed_by=None)
-    looked = {}
+    defects: dict[str, None] = {}
     for digest in dict.fromkeys((lock.index, lock.manifest)):
-        looked[digest] = search(source, digest, known)
-        if (key := looked[digest].key) is not None:
-            return replace(lock, signed_by=(key.name, key.digest))
-    error = refuse_unsigned(lock.name, looked, known)
+        found = search(source, digest, known)
+        if found.key is not None:
+            return replace(lock, signed_by=(found.key.name, found.key.digest))
+        defects[found.why] = None
     raise StackbuildError(
-        error.what,
+        f"not signed: {lock.name}@{lock.index}",
         where=where,
-        expected=error.expected,
-        got=error.got,
+        expected="a signature by " + " or ".join(one.name for one in known),
+        got="\n".join(defects),
         next_step="take an image that is signed, or name its signer's key in require-signature",
     )
 

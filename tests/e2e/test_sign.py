@@ -64,8 +64,8 @@ class Place:
         return done.stderr if done.returncode else ""
 
     def command(self, *arguments: str, text: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
-        """`stackbuild sign`, as a user types it."""
-        command = [sys.executable, "-P", "-m", "builder.cli", "-C", str(self.site.folder), "sign", *arguments]
+        """stackbuild, as a user types it."""
+        command = [sys.executable, "-P", "-m", "builder.cli", "-C", str(self.site.folder), *arguments]
         env = {**os.environ, "STACKBUILD_STORE": str(self.site.store.path), **environ}
         return subprocess.run(command, input=text, env=env, capture_output=True, text=True, check=False)
 
@@ -152,35 +152,56 @@ def test_a_base_that_cosign_signed_is_locked(place: Place, tmp_path: Path) -> No
     project = place.site.project()
     lock.lock(project, tuple(project.manifest.targets()), Wish(), lambda _: None)
     assert not lock.check(project, tuple(project.manifest.targets()), require_signature=True)
+    strict = ("--require-signature", "lab@linux/amd64")
+    assert place.command("lock", *strict).returncode == 0
+    assert place.command("build", *strict, "--dry-run").returncode == 0
+    path.write_text(path.read_text().replace('require-signature = ["base.pub"]\n', ""))
+    for command in (
+        ("lock", *strict),
+        ("lock", "--check", *strict),
+        ("build", *strict),
+        ("build", *strict, "--changed"),
+    ):
+        done = place.command(*command)
+        assert done.returncode == 1 and "nobody says who must have signed the base image of root" in done.stderr
 
 
 def test_the_command(place: Place, tmp_path: Path) -> None:
     key, pub = pair(tmp_path, "ours")
     _, stranger = pair(tmp_path, "theirs")
-    done = place.command("lab")
+    done = place.command("sign", "lab")
     assert done.returncode == 1 and "no key to sign with" in done.stderr
-    shown = place.command("lab", "--key", key.read_text())
+    shown = place.command("sign", "lab", "--key", key.read_text())
     assert shown.returncode == 1 and "does not belong into a command line" in shown.stderr
     assert "PRIVATE" not in shown.stderr
-    first, second = (place.command(f"lab@linux/{one}", "--dry-run") for one in ("amd64", "arm64"))
+    first, second = (place.command("sign", f"lab@linux/{one}", "--dry-run") for one in ("amd64", "arm64"))
     assert [len(one.stdout.splitlines()) for one in (first, second)] == [1, 1], first.stderr + second.stderr
     assert "stays unsigned" in first.stderr
-    listed = place.command("lab", "--dry-run").stdout.splitlines()
+    listed = place.command("sign", "lab", "--dry-run").stdout.splitlines()
     assert len(listed) == 3 and {*first.stdout.splitlines(), *second.stdout.splitlines()} == {*listed[:2]}
     empty = str(tmp_path / "empty store")
-    done = place.command("lab", "--built", "-", "--dry-run", text=first.stdout + second.stdout, STACKBUILD_STORE=empty)
+    done = place.command(
+        "sign", "lab", "--built", "-", "--dry-run", text=first.stdout + second.stdout, STACKBUILD_STORE=empty
+    )
     assert {*done.stdout.splitlines()} == {*listed}, done.stderr
+    assert not place.cosign("generate-key-pair", "--output-key-prefix", str(tmp_path / "cosign"))
+    options = ["--tlog-upload=false", "--yes", "--key", str(tmp_path / "cosign.key")]
+    assert not place.cosign("sign", *options, *done.stdout.split()), "another program signs what is listed"
+    theirs = place.command("sign", "lab", "--check", "--key", str(tmp_path / "cosign.pub"))
+    assert theirs.returncode == 0 and theirs.stdout.count("  signed\n") == 3
 
-    checked = place.command("lab", "--check", "--key", str(pub), "--json", STACKBUILD_STORE=empty)
-    assert checked.returncode == 1 and {row["why"] for row in json.loads(checked.stdout)} == {"no signature"}
-    signed = place.command("lab", STACKBUILD_SIGNING_KEY=key.read_text())
+    checked = place.command("sign", "lab", "--check", "--key", str(pub), "--json", STACKBUILD_STORE=empty)
+    assert checked.returncode == 1 and {row["why"] for row in json.loads(checked.stdout)} == {
+        "a signature, not by a known key"
+    }
+    signed = place.command("sign", "lab", STACKBUILD_SIGNING_KEY=key.read_text())
     assert signed.returncode == 0 and signed.stdout.splitlines() == listed and "signed 3; 0" in signed.stderr
-    again = place.command("lab", "--key", str(key), "--json")
+    again = place.command("sign", "lab", "--key", str(key), "--json")
     assert [row["new"] for row in json.loads(again.stdout)] == [False] * 3
-    assert place.command("lab", "--key", str(key), "--dry-run").stdout == ""
-    assert place.command("lab", "--check", "--key", str(pub), STACKBUILD_STORE=empty).returncode == 0
-    wrong = place.command("lab", "--check", "--key", str(stranger), "--tag", "2026.11")
+    assert place.command("sign", "lab", "--key", str(key), "--dry-run").stdout == ""
+    assert place.command("sign", "lab", "--check", "--key", str(pub), STACKBUILD_STORE=empty).returncode == 0
+    wrong = place.command("sign", "lab", "--check", "--key", str(stranger), "--tag", "2026.11")
     assert wrong.returncode == 1 and f"not signed by {stranger}: 3 of 3" in wrong.stderr
-    assert wrong.stdout.splitlines()[0].endswith("a signature, not by a known key")
-    assert place.command("--check", "--dry-run").returncode == 2
+    assert wrong.stdout.count("  2 signatures, none by a known key\n") == 3
+    assert place.command("sign", "--check", "--dry-run").returncode == 2
     assert key.read_text().splitlines()[1] not in "".join(one.stdout + one.stderr for one in (signed, again, done))

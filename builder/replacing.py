@@ -1,7 +1,7 @@
 """Files that somebody else reads: under their names they are whole, the old ones or the new ones.
 
 Each is written beside its place under a name that nobody has, synced, and renamed (rename(2)); what already had the
-name gives its mode. A link is followed: what it points at is replaced, and the link stays.
+name gives its mode. A link is replaced, never followed.
 """
 
 from __future__ import annotations
@@ -22,16 +22,15 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     Raises:
         OSError: it cannot be written; then what was there is there.
     """
-    place = path.resolve()
-    scratch = place.with_name(f".{place.name}.{token_hex(4)}")
+    scratch = path.with_name(f".{path.name}.{token_hex(4)}")
     try:
         with scratch.open("xb") as stream:
-            if place.exists():
-                shutil.copymode(place, scratch)
+            if path.exists():
+                shutil.copymode(path, scratch)
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(scratch, place)
+        os.replace(scratch, path)
     finally:
         scratch.unlink(missing_ok=True)
 

@@ -25,12 +25,12 @@ ROOT: Final = Path(__file__).parent.parent
 LONGEST: Final = 400
 
 ORDER: Final = """
-    background chains closure ecosystem frames purls redaction replacing
+    background chains closure ecosystem escaping frames purls redaction replacing
     errors platforms
     digest lease scratch offline
     licences
     incoming
-    tree lock manifest.shape
+    tree lock manifest.shape own
     store interpreter waiver cells sandbox_child untar manifest.fragments manifest.lines proxies
     user_config
     credentials

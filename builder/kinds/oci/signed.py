@@ -16,6 +16,7 @@ from builder.kinds.oci.source import Source
 from builder.locking import relative
 from builder.locks import Locks
 from builder.manifest.model import Manifest, Target
+from builder.own import own
 from builder.signatures.keys import PublicKey, public
 from builder.signatures.search import search
 
@@ -24,9 +25,10 @@ def keys(manifest: Manifest, target: Target) -> tuple[PublicKey, ...]:
     """The keys of which one must have signed the target's base; none where none need.
 
     Raises:
-        StackbuildError: one is not there, or none.
+        StackbuildError: one is not there, or no key, or reached through a link.
     """
-    return tuple(public(manifest.folder / path, path) for path in manifest.image(target).require_signature)
+    paths = manifest.image(target).require_signature
+    return tuple(public(own(manifest.folder, path, "a public key"), path) for path in paths)
 
 
 def stands(lock: BaseLock, known: Sequence[PublicKey]) -> bool:

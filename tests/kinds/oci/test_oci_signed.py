@@ -147,6 +147,15 @@ def test_a_key_that_is_not_there(signed: Signed) -> None:
     assert caught.value.where == "keys/b.pub"
 
 
+def test_a_key_that_is_a_link(signed: Signed) -> None:
+    """What it leads to is in no review."""
+    (signed.site.folder / "keys/a.pub").unlink()
+    (signed.site.folder / "keys/a.pub").symlink_to(signed.site.folder / "keys/stranger.pub")
+    signed.sign("stranger")
+    with pytest.raises(StackbuildError, match="a public key is reached through a link: keys/a.pub"):
+        signed.site.lock()
+
+
 def test_every_base_must_be_signed_if_it_is_wished(signed: Signed) -> None:
     signed.site.text = MANIFEST
     with pytest.raises(StackbuildError, match="nobody says who must have signed the base image of root") as caught:

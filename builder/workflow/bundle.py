@@ -26,6 +26,7 @@ from builder.fetching import Fetcher, Progress, foresee, gigabytes
 from builder.kinds.oci.reference import parse
 from builder.lock import Pin
 from builder.manifest.model import Manifest, Target
+from builder.own import own
 from builder.plan import files_of, present
 from builder.platforms import NATIVE
 from builder.program import Wheel
@@ -220,8 +221,8 @@ def _project(manifest: Manifest) -> Iterator[Member]:
         if (folder / archive.keyring).is_file():
             yield from_file(f"project/{archive.keyring}", folder / archive.keyring)
     for key in sorted({key for target in manifest.targets() for key in manifest.image(target).require_signature}):
-        if (folder / key).is_file():
-            yield from_file(f"project/{key}", folder / key)
+        if (path := own(folder, key, "a public key")).is_file():
+            yield from_file(f"project/{key}", path)
     urls = [urlsplit(url) for url in (*manifest.channels.values(), *manifest.indexes.values())]
     places = [unquote(url.path) for url in urls if url.scheme == "file"]
     references = [parse(image.base) for image in manifest.images.values() if image.base]

@@ -152,7 +152,7 @@ def test_a_key_that_is_a_link(signed: Signed) -> None:
     (signed.site.folder / "keys/a.pub").unlink()
     (signed.site.folder / "keys/a.pub").symlink_to(signed.site.folder / "keys/stranger.pub")
     signed.sign("stranger")
-    with pytest.raises(StackbuildError, match="a public key is reached through a link: keys/a.pub"):
+    with pytest.raises(StackbuildError, match=r"a public key is reached through a link: keys/a.pub"):
         signed.site.lock()
 
 

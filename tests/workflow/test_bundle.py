@@ -133,13 +133,14 @@ def test_what_a_project_names_goes_along(site: Site) -> None:
 
 
 def test_folders_that_are_links_go_along(site: Site, tmp_path: Path) -> None:
-    """A build follows them, so what is below them must be there; a bundle had none of it."""
-    shutil.move(site.folder / "locks/root", site.folder / "common")
-    (site.folder / "locks/root").symlink_to("../common")
+    """A script may read what is below them, so it must be there; locks, overlays and scripts themselves are none."""
+    (site.folder / "common").mkdir()
+    (site.folder / "common/x").write_text("x")
+    (site.folder / "scripts").mkdir(exist_ok=True)
+    (site.folder / "scripts/more").symlink_to("../common")
     names = {member.name for member in made(site, LAB).members}
-    below = {path.name for path in (site.folder / "common").iterdir()}
-    assert below and {f"project/locks/root/{name}" for name in below} <= names
-    (site.folder / "locks/elsewhere").symlink_to(tmp_path)
+    assert "project/scripts/more/x" in names
+    (site.folder / "scripts/elsewhere").symlink_to(tmp_path)
     with pytest.raises(StackbuildError, match="a link to a folder that cannot go along"):
         made(site, LAB)
 

@@ -27,6 +27,7 @@ class Making:
     Attributes:
         keep: whether existing pins stay; False is `--upgrade`.
         upgrade: names that move, and what they force.
+        require_signature: a base image of a registry must be signed, and is looked at again.
         refresh_missing: also move pins whose file nobody serves any more.
         vanished: the names of a lock's pins that no source has.
         fetch: brings pinned files into the store; sdists need it, their metadata being built.
@@ -43,6 +44,7 @@ class Making:
     keep: bool = True
     upgrade: frozenset[str] = frozenset()
     refresh_missing: bool = False
+    require_signature: bool = False
     told: Callable[[str], None] = lambda _: None
 
 

@@ -43,7 +43,7 @@ ORDER: Final = """
     built
     runtimes
     marking sweeping weighing
-    parts conflicts impure signing cache kinds.*
+    parts conflicts impure signing signatures cache kinds.*
     manifest
     locks fetching about
     bill provenance
@@ -66,7 +66,7 @@ the manifest's schema is made; what the kinds do with a manifest comes after it.
 ONLY_IN: Final = {
     "click": ("cli", "commands"),
     "conda_lock": ("kinds.conda.lockfile",),
-    "cryptography": ("checks._gateway", "signing"),
+    "cryptography": ("checks._gateway", "signatures.keys", "signing"),
     "cvss": ("advisories.severity",),
     "deflate": ("compression.gzip",),
     "docker": ("runtimes.docker", "transports.daemon"),
@@ -74,6 +74,7 @@ ONLY_IN: Final = {
     "installer": ("kinds.pip",),
     "isal": ("compression.gzip", "content", "unpacked"),
     "multiprocessing": ("executors",),
+    "nacl": ("signatures.cosign_key",),
     "networkx": ("packing", "plan"),
     "packageurl": ("purls",),
     "packaging": ("kinds.pip", "licences"),
@@ -253,7 +254,13 @@ def test_every_dependency_is_imported() -> None:
         for name, _ in _imports(path, inside_functions=True)
         if name.split(".")[0] not in {*sys.stdlib_module_names, "builder"}
     }
-    names = {"conda-lock": "conda_lock", "packageurl-python": "packageurl", "py-rattler": "rattler", "pyyaml": "yaml"}
+    names = {
+        "conda-lock": "conda_lock",
+        "packageurl-python": "packageurl",
+        "py-rattler": "rattler",
+        "pynacl": "nacl",
+        "pyyaml": "yaml",
+    }
     # pip-tools is run as `python -m piptools`; urllib3 is what requests raises errors and verifies with.
     assert "piptools" in MODULES["kinds.pip.piptools"].read_text(encoding="utf-8")
     assert imported - {"urllib3"} == {names.get(name, name) for name in asked} - {"pip-tools"}

@@ -26,6 +26,7 @@ from builder.fetching import Fetcher, Progress, foresee, gigabytes
 from builder.kinds.oci.reference import parse
 from builder.lock import Pin
 from builder.manifest.model import Manifest, Target
+from builder.own import own
 from builder.plan import files_of, present
 from builder.platforms import NATIVE
 from builder.program import Wheel
@@ -211,7 +212,7 @@ def _result(store: Store, action: Action, sources: Mapping[Digest, int]) -> Iter
 
 
 def _project(manifest: Manifest) -> Iterator[Member]:
-    """What a plan is made from, and what locking reads: keyrings, folders of channels, of indexes and of images."""
+    """What a plan is made from, and what locking reads: keyrings, keys, folders of channels, indexes and images."""
     folder = manifest.folder.resolve()
     yield from_file(f"project/{MANIFEST}", manifest.path)
     for name in FOLDERS:
@@ -219,6 +220,9 @@ def _project(manifest: Manifest) -> Iterator[Member]:
     for archive in manifest.archives.values():
         if (folder / archive.keyring).is_file():
             yield from_file(f"project/{archive.keyring}", folder / archive.keyring)
+    for key in sorted({key for target in manifest.targets() for key in manifest.image(target).require_signature}):
+        if (path := own(folder, key, "a public key")).is_file():
+            yield from_file(f"project/{key}", path)
     urls = [urlsplit(url) for url in (*manifest.channels.values(), *manifest.indexes.values())]
     places = [unquote(url.path) for url in urls if url.scheme == "file"]
     references = [parse(image.base) for image in manifest.images.values() if image.base]

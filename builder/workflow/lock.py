@@ -14,6 +14,7 @@ from builder import cells, together
 from builder.errors import Problems, StackbuildError, raise_all
 from builder.fetching import Fetcher
 from builder.kinds import kinds, submodule
+from builder.kinds.oci import signed
 from builder.lock import Lock, Pin
 from builder.locking import Making, inherited_locks, relative
 from builder.locks import formats
@@ -37,12 +38,14 @@ class Wish:
         upgrade: these names may, and what they force,
         within: in these targets; None for all.
         refresh_missing: pins may whose file no source has any more.
+        require_signature: base images of registries must be signed, those too that stay.
     """
 
     upgrade_all: bool = False
     upgrade: frozenset[str] = frozenset()
     within: frozenset[Target] | None = None
     refresh_missing: bool = False
+    require_signature: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +91,7 @@ def solve(project: Project, targets: Sequence[Target], wish: Wish, told: Told) -
         keep=not wish.upgrade_all,
         upgrade=together.widened(project.manifest, wish.upgrade),
         refresh_missing=wish.refresh_missing,
+        require_signature=wish.require_signature,
         told=told,
     )
     before = {
@@ -99,11 +103,19 @@ def solve(project: Project, targets: Sequence[Target], wish: Wish, told: Told) -
     return Solution(project=project, solved=solved, before={key: old for key, old in before.items() if key[0] in asked})
 
 
-def check(project: Project, targets: Sequence[Target]) -> list[StackbuildError]:
-    """What keeps the locks of these targets, and of what they name, from answering the manifest; needs no network."""
+def check(project: Project, targets: Sequence[Target], *, require_signature: bool = False) -> list[StackbuildError]:
+    """What keeps the locks of these targets, and of what they name, from answering the manifest; needs no network.
+
+    Args:
+        require_signature: whether every base image of a registry must be said to be signed.
+    """
     found: list[StackbuildError] = []
     named = [one for target in targets for one in edges.named(project.manifest, target)]
-    for target in dict.fromkeys((*targets, *named)):
+    wanted = tuple(dict.fromkeys((*targets, *named)))
+    if require_signature:
+        unasked = (signed.unasked(project.manifest, one) for one in wanted)
+        found += [error for error in unasked if error is not None]
+    for target in wanted:
         for module in _lockers():
             try:
                 found += module.check(project.manifest, target, project.locks)

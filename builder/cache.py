@@ -30,7 +30,7 @@ from dataclasses import dataclass, field
 from threading import Lock as Mutex
 from typing import Any
 
-from builder.action import Action
+from builder.action import Action, Result
 from builder.digest import Digest, Json, canonical, key
 from builder.errors import HostileInput, StackbuildError, Unreachable
 from builder.net import Client
@@ -68,7 +68,7 @@ class Trust:
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class Entry:
     """An action's result as the cache has it, believed."""
 
     action: Action
@@ -110,6 +110,10 @@ class Cache:
     def client(self) -> Client:
         return self.registry.client
 
+    def again(self, time: str) -> Cache:
+        """The same for another run at this time, which asks though this one was not answered."""
+        return Cache(self.registry, self.store, self.trust, self.told, self.signer, time)
+
     def url(self, digest: Digest) -> str:
         """Where a file would be."""
         return self.registry.url(digest)
@@ -125,7 +129,7 @@ class Cache:
                 if action.plan_key not in seen and not intact(self.store, action.plan_key):
                     asked.append(action)
                 seen.add(action.plan_key)
-            entries = [one for one in self.client.each(self._entry, asked) if one is not None]
+            entries = [one for one in self.client.each(self.entry, asked) if one is not None]
             taken = self._take(entries)
             missed = [action for action in asked if action.plan_key not in taken]
             frontier = [plan.action(need) for action in missed for need in plan.needs(action.plan_key)]
@@ -160,11 +164,11 @@ class Cache:
 
     # Taking ---------------------------------------------------------------------------------------------------
 
-    def _entry(self, action: Action) -> _Entry | None:
+    def entry(self, action: Action) -> Entry | None:
         """The entry of an action, if there is one and it counts."""
         return self._tried(lambda: self._judged(action)) if not self._down else None
 
-    def _judged(self, action: Action) -> _Entry | None:
+    def _judged(self, action: Action) -> Entry | None:
         digest = self.registry.head(_tag(action))
         if digest is None:
             return None
@@ -184,7 +188,7 @@ class Cache:
         wanted = {"manifest", "config", "layers"} if action.kind == "image" else {"layers"} if action.layers else set()
         if not wanted <= result.keys() or not {digest for digest, _ in files_of(result)} <= sizes.keys():
             raise HostileInput(f"an entry of the cache is not whole: {action.name}")
-        return _Entry(action, result, sizes)
+        return Entry(action, result, sizes)
 
     def _believed(self, action: Action, config: Digest, manifest: Mapping[str, Any]) -> bool:
         if self.trust.registry:
@@ -192,7 +196,7 @@ class Cache:
         signature = str(manifest.get("annotations", {}).get(_SIGNATURE, ""))
         return signed(_statement(action, config), signature, self.trust.keys)
 
-    def _take(self, entries: Sequence[_Entry]) -> set[Digest]:
+    def _take(self, entries: Sequence[Entry]) -> set[Digest]:
         """Fetch the files of entries, each once; the plan keys of those whose files are all here now."""
         wanted: dict[Digest, tuple[bool, int]] = {}
         for one in entries:
@@ -237,11 +241,20 @@ class Cache:
     def _leave(self, upload: Upload, action: Action) -> None:
         found = self.store.action(action.plan_key)
         assert found is not None
-        sizes: dict[str, Json] = {
+        sizes = {
             digest: (self.store.blob(digest) if blob else self.store.source(digest)).stat().st_size
             for digest, blob in self._files(action)
         }
-        body = canonical({"document": action.document, "result": found["result"], "sizes": sizes})
+        self.write(upload, action, found["result"], sizes)
+
+    def write(self, upload: Upload, action: Action, result: Result, files: Mapping[Digest, int]) -> None:
+        """Write the entry of an action, all of whose files are in the repository: digest → size.
+
+        Raises:
+            Unreachable, StackbuildError: as `Upload.manifest`.
+        """
+        sizes: dict[str, Json] = {str(one): size for one, size in files.items()}
+        body = canonical({"document": action.document, "result": result, "sizes": sizes})
         config = Digest.of(body)
         upload.data(config, body)
         layers: list[Json] = [{"mediaType": _FILE, "digest": one, "size": size} for one, size in sizes.items()]

@@ -20,6 +20,7 @@ from builder.store import Store
 from builder.tree import NEWEST
 
 VERSION = 2
+FROM_LISTINGS = frozenset({"image"})
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"

@@ -79,8 +79,9 @@ def room(name: str) -> ModuleType:
     """The module that plans and performs a kind: `build.py` in its folder, or the kind's own file.
 
     It may also have `PACKAGES`, the option of its actions that says which packages they lay (a table of versions by
-    name, or rows that begin with a name and end with a version), `space(action)`, `effort(action)` and
-    `expected(action)`.
+    name, or rows that begin with a name and end with a version), `space(action)`, `effort(action)`,
+    `expected(action)`, and the kinds of its actions that are `SANDBOXED` (`sandboxed`) or look at layers
+    `FROM_LISTINGS` alone (`reads_listings`).
     """
     return submodule(name, "build") or kinds()[name]
 
@@ -121,6 +122,16 @@ def expected(action: Action) -> tuple[Layer, ...]:
     if name.startswith(f"{kind} "):  # As the kinds that part their packages call their layers.
         name = name.replace(" ", "/", 1)
     return (Layer(name=name, digest=action.plan_key, size=sum(sizes) if sizes else None),)
+
+
+def sandboxed(action: Action) -> bool:
+    """Whether performing an action runs programs in the sandbox, of its own platform where it names one."""
+    return action.kind in getattr(_maker(action), "SANDBOXED", ())
+
+
+def reads_listings(action: Action) -> bool:
+    """Whether an action reads no more of layers than what they are said to hold; else their bytes must be there."""
+    return action.kind in getattr(_maker(action), "FROM_LISTINGS", ())
 
 
 def packages(action: Action) -> str:

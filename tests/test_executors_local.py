@@ -70,7 +70,7 @@ class Bench:
 @pytest.fixture
 def bench(store: Store, monkeypatch: pytest.MonkeyPatch) -> Bench:
     found = Bench(store)
-    monkeypatch.setattr("builder.executors.local.perform", found.perform)
+    monkeypatch.setattr("builder.executors.step.perform", found.perform)
     return found
 
 

@@ -52,6 +52,19 @@ _MOST = 5
     is_flag=True,
     help="Take nothing unsigned: no base image of a registry, no entry of a cache, though that be trusted.",
 )
+@click.option(
+    "--executor",
+    type=click.Choice(["local", "dask"]),
+    default="local",
+    show_default=True,
+    help="Who performs the steps: this machine, or the workers of a Dask scheduler.",
+)
+@click.option(
+    "--scheduler",
+    metavar="tls://HOST:PORT",
+    envvar="STACKBUILD_SCHEDULER",
+    help="Of --executor dask; one to try: stackbuild workers --local 2.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.pass_obj
 def command(
@@ -67,12 +80,16 @@ def command(
     place: str,
     share: bool,
     require_signature: bool,
+    executor: str,
+    scheduler: str | None,
     as_json: bool,
 ) -> None:
     from builder.workflow.project import find_manifest, open_store
 
     if repository and pushed is None:
         raise click.UsageError("--to goes with --pushed")
+    if executor == "dask" and scheduler is None:
+        raise click.UsageError("--executor dask needs --scheduler ADDRESS")
     if since is None and pushed is None and not share and not require_signature:
         manifest, store = find_manifest(folder), open_store()
         built = fresh.unchanged(manifest, store, wanted)
@@ -119,9 +136,14 @@ def command(
             project,
             place,
             share=share,
-            told=lambda line: print(line, file=sys.stderr, flush=True),
+            told=_told,
             require_signature=require_signature,
         )
+    elsewhere = None
+    if executor == "dask" and scheduler is not None:
+        from builder.workflow import elsewhere as others
+
+        elsewhere = others.by_dask(project, scheduler, cache, _told, require_signature=require_signature)
     with progress() as shown:
         built = build.build(
             project,
@@ -132,6 +154,7 @@ def command(
             planned=planned,
             cache=cache,
             share=share,
+            elsewhere=elsewhere,
         )
     if cache is not None:
         _say_moved(cache)
@@ -142,6 +165,10 @@ def command(
     if start:
         _prove(project, built.fresh)
     _say(fresh.Built(fresh=built.fresh, kept=built.kept, skipped=tuple(skipped)), as_json)
+
+
+def _told(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _say_moved(cache: Cache) -> None:

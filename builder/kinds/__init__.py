@@ -16,6 +16,7 @@ A new kind is one new file in this folder; one that outgrows it becomes a folder
     places.finder(manifest, client, environ)        pin → the URLs of its file
     build.plan(site), perform(action, …)            pins → actions → layers
     build.PACKAGES, space(action), effort(action)   which packages an action lays, how much disk and time that takes
+    build.SANDBOXED, FROM_LISTINGS                  which of its actions run programs; read only listings
     build.expected(action)                          the layers it will leave, if not one of its pins or files
     build.defaults(site)                            what a foreign root's config says, for a kind that brings one
     requires.requires(locks), asked(lock)           which pins need which, and which the request is about

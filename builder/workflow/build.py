@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from builder import about, image, impure
@@ -11,7 +12,8 @@ from builder.action import Action
 from builder.awaited import ready
 from builder.digest import Digest
 from builder.errors import StackbuildError, raise_all
-from builder.executors.local import Watcher, execute
+from builder.executors.local import execute
+from builder.executors.step import Watcher
 from builder.fetching import Fetcher, Progress, foresee
 from builder.lock import Pin
 from builder.manifest.model import PLAIN, Target
@@ -28,6 +30,7 @@ from builder.workflow.took import Timed
 if TYPE_CHECKING:
     from builder.cache import Cache
     from builder.net import Client
+    from builder.workflow.elsewhere import Elsewhere
 
 
 def plan(project: Project, targets: Sequence[Target]) -> dict[Target, Planned]:
@@ -69,12 +72,14 @@ def build(
     client: Client | None = None,
     cache: Cache | None = None,
     share: bool = False,
+    elsewhere: Elsewhere | None = None,
 ) -> Built:
     """Build what is stale of these targets, and tag them in the store's image layout.
 
     Args:
         cache: what it has need not be built.
         share: leave there what it does not have.
+        elsewhere: performs what is stale instead of this machine.
 
     Raises:
         Problems: actions failed; what was finished is kept.
@@ -89,16 +94,14 @@ def build(
         if cache is not None:
             cache.fill(whole, wanted)
         needed = whole.stale(project.store, wanted)
-        client, nearby = (cache.client, cache.url) if cache is not None else (client, None)
-        fetcher = Fetcher(project.manifest, project.store, client, progress, nearby=nearby)
-        actions = [action for action in whole.order() if action.plan_key in needed]
-        foresee(project.store, fetcher.missing(pins_of(actions)), sum(map(space, actions)))
-        if offline(os.environ):
-            gather(fetcher, actions, targets)
         try:
-            execute(whole, needed, project.store, jobs=jobs, fetch=fetcher, watcher=Timed(project.store, watcher))
+            if elsewhere is not None:
+                elsewhere(whole, needed, wanted, watcher)
+            else:
+                client, nearby = (cache.client, cache.url) if cache is not None else (client, None)
+                fetcher = Fetcher(project.manifest, project.store, client, progress, nearby=nearby)
+                _here(project, targets, whole, needed, _Means(jobs, fetcher, watcher))
         except BaseException as error:
-            fetcher.stop()
             share = share and isinstance(error, StackbuildError)  # Whoever presses ^C waits for no upload.
             raise
         finally:
@@ -111,6 +114,29 @@ def build(
         fresh=tuple(target for target, end in zip(targets, wanted, strict=True) if end.plan_key in needed),
         kept=tuple(target for target, end in zip(targets, wanted, strict=True) if end.plan_key not in needed),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Means:
+    """What this machine performs a plan with."""
+
+    jobs: int
+    fetcher: Fetcher
+    watcher: Watcher
+
+
+def _here(project: Project, targets: Sequence[Target], whole: Plan, needed: frozenset[Digest], means: _Means) -> None:
+    """Perform what is needed on this machine."""
+    store, fetcher = project.store, means.fetcher
+    actions = [action for action in whole.order() if action.plan_key in needed]
+    foresee(store, fetcher.missing(pins_of(actions)), sum(map(space, actions)))
+    if offline(os.environ):
+        gather(fetcher, actions, targets)
+    try:
+        execute(whole, needed, store, jobs=means.jobs, fetch=fetcher, watcher=Timed(store, means.watcher))
+    except BaseException:
+        fetcher.stop()
+        raise
 
 
 def _ends(project: Project, planned: Mapping[Target, Planned]) -> dict[str, Digest]:

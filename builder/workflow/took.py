@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from builder.action import Action
 from builder.digest import Digest, canonical
-from builder.executors.local import Watcher
+from builder.executors.step import Watcher
 from builder.store import Store
 from builder.workflow import explain
 from builder.workflow.project import Project

@@ -36,6 +36,7 @@ _OF_CHILDREN = 6
 _MOUNTED = frozenset({"dev", "proc", "run", "sys", "tmp"})
 _INFO = "var/lib/dpkg/info"
 PACKAGES = "versions"
+SANDBOXED = frozenset({"apt"})
 _REPACKED = 1.7
 """Bytes of a layer for each byte of its packages, which are compressed with xz: measured with the catalogue."""
 _SCRATCH = 3

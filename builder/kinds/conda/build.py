@@ -32,6 +32,8 @@ from builder.tree import NEWEST, partition
 
 VERSION = 1
 PACKAGES = "conda"
+SANDBOXED = frozenset({"conda", "conda.scripts"})
+FROM_LISTINGS = frozenset({"conda.clash"})
 _SPACE = 5
 """Bytes of disk that laying takes at most for each byte of a package: unpacked, and in a layer."""
 

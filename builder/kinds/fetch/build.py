@@ -29,6 +29,7 @@ PACKAGES = "fetched"
 _SPACE = 5
 """Bytes of disk that laying takes at most for each byte of a package: unpacked, and in a layer."""
 _GROUND = f"{KIND}.ground"
+FROM_LISTINGS = frozenset({_GROUND})
 
 
 def plan(site: Site) -> tuple[Action, ...]:

@@ -34,6 +34,7 @@ from builder.tree import Bytes, Entry, with_parents
 
 KIND: Final = "kernelspec"
 VERSION: Final = 3
+FROM_LISTINGS: Final = frozenset({KIND})
 _FOLDER: Final = document.FOLDER.strip("/")
 _WAY: Final = tuple(_FOLDER[:end] for end, one in enumerate(_FOLDER + "/") if one == "/")
 

@@ -25,6 +25,7 @@ from builder.tree import NEWEST, partition
 
 VERSION, SCRIPTS = 1, 2
 PACKAGES = "npm"
+SANDBOXED = frozenset({"npm.scripts"})
 _SPACE = 5
 """Bytes of disk that laying takes at most for each byte of a package: unpacked, and in a layer."""
 _ROOT = ("account", "apt", "oci")

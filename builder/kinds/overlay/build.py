@@ -17,6 +17,8 @@ from builder.parts import write_parts
 from builder.site import Site
 from builder.tree import Bytes, Entry, safe
 
+FROM_LISTINGS = frozenset({"overlay"})
+
 
 def plan(site: Site) -> tuple[Action, ...]:
     """One layer with all overlays of the image: bytes and exec bits as in the tree, owner from the manifest."""

@@ -27,6 +27,8 @@ from builder.tree import NEWEST, partition
 
 VERSION = 2
 PACKAGES = "wheels"
+SANDBOXED = frozenset({"pip", "pip.sdist"})
+FROM_LISTINGS = frozenset({"pip.override"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,7 @@ from builder.tree import NEWEST, Entry
 
 VERSION = 1
 KIND = "run"
+SANDBOXED = frozenset({KIND})
 _MOUNTED = frozenset({"dev", "proc", "run", "sys", "tmp"})
 """Every container mounts its own there: what a script leaves in them is not kept."""
 _PLACE = "run/stackbuild/script"

@@ -349,7 +349,7 @@ def test_failing_postinst(on_debian: None, store: Store, tmp_path: Path, monkeyp
     def perform(one: Action, results: Any, workshop: Workshop) -> Any:
         return {"layers": []} if one.kind == "fake" else real(one, results, workshop)
 
-    monkeypatch.setattr("builder.executors.local.perform", perform)
+    monkeypatch.setattr("builder.executors.step.perform", perform)
     plan = Plan.of([above])
     with pytest.raises(Problems) as caught:
         execute(plan, plan.stale(store, [above]), store, jobs=2, fetch=lambda pins: None, watcher=Silent())

@@ -1,0 +1,48 @@
+"""Work for a Dask scheduler, which `stackbuild build --executor dask` sends its steps to."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command("workers", help=__doc__)
+@click.option(
+    "--local", "count", type=click.IntRange(1, 64), metavar="N", help="A scheduler and N workers here, for trying it."
+)
+@click.option("--scheduler", metavar="tls://HOST:PORT", help="Be one worker of this scheduler.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8786, show_default=True, help="With --local.")
+@click.option("--name", default=socket.gethostname, show_default="the host's name", help="Of the worker, in messages.")
+@click.option("--jobs", "-j", type=click.IntRange(1), help="Cores for each worker; by default an equal share.")
+@click.option("--memory", type=click.IntRange(1), metavar="BYTES", help="For each worker; likewise.")
+def command(
+    count: int | None, scheduler: str | None, port: int, name: str, jobs: int | None, memory: int | None
+) -> None:
+    if (count is None) == (scheduler is None):
+        raise click.UsageError("one of --local N and --scheduler ADDRESS is needed")
+    from builder.store import default_path
+    from builder.workflow import workers
+    from builder.workflow.project import open_store
+
+    share = workers.whole(count or 1)
+    share = workers.Share(jobs=jobs or share.jobs, memory=memory or share.memory)
+    if scheduler is not None:
+        workers.join(scheduler, name, open_store(held=False), share, _say)
+        return
+    store = default_path(os.environ)
+    folder = store.with_name(f"{store.name}-workers")
+    assert count is not None
+    workers.local(count, port, folder, share, lambda address: _ready(address, folder))
+
+
+def _ready(address: str, folder: Path) -> None:
+    _say(f"stores of the workers: {folder}; ^C ends them")
+    print(f"stackbuild build --executor dask --scheduler {address}", flush=True)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

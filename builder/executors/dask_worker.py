@@ -1,0 +1,82 @@
+"""A worker of Dask's that performs orders.
+
+It takes part in whatever cluster the scheduler has; only tasks that call `errand` are ours. Who sends tasks is Dask's
+business (TLS with certificates of one's own authority), as a worker runs whatever it is sent.
+
+Sources: https://distributed.dask.org/en/stable/resources.html, …/tls.html, …/plugins.html.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from distributed import Worker, WorkerPlugin, get_worker
+
+from builder.executors.bench import Bench
+
+TOPIC = "stackbuild"
+"""Where a worker says which action it begins."""
+_PLUGIN = "stackbuild"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What a worker is and has.
+
+    Attributes:
+        resources: `sandbox`, `memory` in bytes, and the platforms whose programs it runs.
+        threads: so many orders at once, of which most wait for files.
+        folder: where Dask may put files.
+    """
+
+    name: str
+    resources: Mapping[str, float]
+    threads: int
+    folder: str
+
+
+class _Plugin(WorkerPlugin):
+    """Holds the bench for `errand`."""
+
+    name = _PLUGIN
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+
+
+def errand(text: str, *outcomes: str) -> str:
+    """The task: perform an order on this worker."""
+    worker = get_worker()
+    plugin = worker.plugins.get(_PLUGIN)
+    if not isinstance(plugin, _Plugin):
+        raise RuntimeError(f"the worker {worker.name} is not one of stackbuild's: start it with stackbuild workers")
+    return str(plugin.bench.perform(text, outcomes, lambda key: worker.log_event(TOPIC, key)))
+
+
+def serve(scheduler: str, bench: Bench, offer: Offer) -> None:
+    """Work until the scheduler or a signal ends it; on SIGTERM what runs is finished elsewhere."""
+    asyncio.run(_serve(scheduler, bench, offer))
+
+
+async def _serve(scheduler: str, bench: Bench, offer: Offer) -> None:
+    logging.getLogger("distributed").setLevel(logging.WARNING)
+    worker = Worker(
+        scheduler,
+        name=offer.name,
+        nthreads=offer.threads,
+        resources=dict(offer.resources),
+        local_directory=offer.folder,
+        memory_limit=0,  # Memory is used by other processes than this one.
+        dashboard=False,
+        plugins=(_Plugin(bench),),
+    )
+    async with worker:
+        loop = asyncio.get_running_loop()
+        leaving: set[asyncio.Task[object]] = set()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, lambda: leaving.add(loop.create_task(worker.close(timeout=5))))
+        await worker.finished()  # type: ignore[no-untyped-call]

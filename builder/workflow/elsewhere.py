@@ -1,0 +1,64 @@
+"""Have a build's stale actions performed by workers; what they came to is taken from the cache, as from any build."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from builder.action import Action
+from builder.cache import Cache, Told
+from builder.digest import Digest
+from builder.errors import StackbuildError
+from builder.executors.order import Shop
+from builder.executors.step import Watcher
+from builder.plan import Plan, intact
+from builder.workflow import workers
+from builder.workflow.project import Project
+
+Elsewhere = Callable[[Plan, frozenset[Digest], Sequence[Action], Watcher], None]
+"""Performs the stale actions of a plan, and brings what the wanted ones came to into the store."""
+
+
+def by_dask(
+    project: Project, scheduler: str, cache: Cache | None, told: Told, *, require_signature: bool = False
+) -> Elsewhere:
+    """Workers of a Dask scheduler.
+
+    Raises:
+        StackbuildError: the address is none, or not guarded; Dask is not installed; there is no cache, or nobody whose
+            entries count.
+    """
+    workers.distributed()
+    workers.guarded(scheduler)
+    if cache is None:
+        raise StackbuildError(
+            "no cache for the workers' files to go through",
+            next_step="--cache oci://HOST/REPOSITORY, or place in [cache] of stacks.toml",
+        )
+    if not (cache.trust.registry or cache.trust.keys):
+        raise StackbuildError(
+            "nothing that workers come to would be believed",
+            expected="keys in [cache] of stacks.toml, with which the workers sign, or trusted = true",
+            next_step="docs/cache.md, Who is believed",
+        )
+    shop = Shop(
+        manifest=project.manifest.path.read_text("utf-8"),
+        place=f"oci://{cache.registry.name}",
+        require_signature=require_signature,
+    )
+
+    def perform(plan: Plan, stale: frozenset[Digest], wanted: Sequence[Action], watcher: Watcher) -> None:
+        from builder.executors import dask
+
+        yard = dask.Yard(scheduler=scheduler, shop=shop, cache=cache, told=told)
+        dask.execute(plan, stale, project.store, yard, watcher)
+        cache.fill(plan, wanted)
+        for end in wanted:
+            if not intact(project.store, end.plan_key):
+                raise StackbuildError(
+                    f"built, but not taken from the cache: {end.name}",
+                    where=cache.registry.name,
+                    expected="an entry signed by one of keys in [cache] of stacks.toml, with all its files",
+                    next_step="give the workers such a key in STACKBUILD_CACHE_KEY, then run the same command again",
+                )
+
+    return perform

@@ -1,0 +1,157 @@
+"""Work for a scheduler of Dask's: one worker that joins it, or a scheduler and some workers on this machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from builder.cache import Cache, Told
+from builder.errors import StackbuildError
+from builder.executors.order import Shop
+from builder.locks import Locks
+from builder.manifest.model import Manifest
+from builder.platforms import MACHINES, runs
+from builder.proxies import loopback
+from builder.sandbox import Command, Root, run
+from builder.store import Store
+from builder.workflow import caching
+from builder.workflow.project import Project
+from builder.workflow.releases import now
+
+_WAITING = 6
+"""Orders of a worker that wait for files, beside those that are performed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """How much of this machine a worker has.
+
+    Attributes:
+        jobs: processes.
+        memory: bytes.
+    """
+
+    jobs: int
+    memory: int
+
+
+def whole(workers: int = 1) -> Share:
+    """An equal share of this machine for each of so many workers, at least a core."""
+    cores = len(os.sched_getaffinity(0))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return Share(jobs=max(1, cores // workers), memory=memory // workers)
+
+
+def guarded(scheduler: str) -> str:
+    """The address, if whoever is there is known by a certificate, or is on this machine.
+
+    Raises:
+        StackbuildError: it is not: whoever reaches a scheduler has its workers run what he likes.
+    """
+    try:
+        parts = urlsplit(scheduler)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        parts, host, port = urlsplit(""), "", None
+    if parts.scheme not in {"tls", "tcp"} or not host or port is None:
+        raise StackbuildError(
+            f"not a scheduler's address: {scheduler}", expected="tls://HOST:PORT, or tcp://127.0.0.1:PORT"
+        )
+    if parts.scheme == "tcp" and not loopback(host):
+        raise StackbuildError(
+            f"anybody could be the scheduler, and have workers run anything: {scheduler}",
+            expected=f"tls://{host}:{port}, with certificates in Dask's configuration",
+            next_step="docs/distributed.md, TLS",
+        )
+    return scheduler
+
+
+def distributed() -> None:
+    """Raises: StackbuildError: Dask is not installed."""
+    from importlib.util import find_spec
+
+    if find_spec("distributed") is None:
+        raise StackbuildError(
+            "Dask distributed is not installed", next_step="pip install 'stackbuild[dask]' where stackbuild is"
+        )
+
+
+def resources(store: Store, share: Share) -> Mapping[str, float]:
+    """What a worker offers: so many steps in the `sandbox`, `memory`, and the platforms whose programs run here."""
+    found: dict[str, float] = {"memory": share.memory}
+    if _sandbox(store):
+        found["sandbox"] = at_once(share)
+        found |= {one: at_once(share) for one in sorted(MACHINES.values()) if runs(one)}
+    return found
+
+
+def at_once(share: Share) -> int:
+    """How many actions a worker performs at once; as many as `local` does with so many cores."""
+    return max(2, 2 * share.jobs)
+
+
+def join(scheduler: str, name: str, store: Store, share: Share, told: Told) -> None:
+    """Be a worker until the scheduler or a signal ends it.
+
+    Raises:
+        StackbuildError: the address is none, or not guarded; Dask is not installed.
+    """
+    distributed()
+    guarded(scheduler)
+    from builder.executors import dask_worker
+    from builder.executors.bench import Staff, bench
+
+    def opened(manifest: Manifest, shop: Shop, store: Store) -> Cache:
+        project = Project(manifest=manifest, locks=Locks(store.path), store=store)
+        cache = caching.opened(project, shop.place, share=True, told=told, require_signature=shop.require_signature)
+        if cache is None:
+            raise StackbuildError("this worker is offline, and builds move through the cache", where=name)
+        return cache
+
+    store.sweep()
+    offer = dask_worker.Offer(
+        name=name,
+        resources=resources(store, share),
+        threads=at_once(share) + _WAITING,
+        folder=str(store.path / "dask"),
+    )
+    told(f"worker {name}: {share.jobs} cores, " + ", ".join(sorted(offer.resources)))
+    staff = Staff(name=name, opened=opened, now=now, at_once=at_once(share))
+    with bench(store, staff, share.jobs) as made:
+        dask_worker.serve(scheduler, made, offer)
+
+
+def local(count: int, port: int, folder: Path, share: Share, ready: Callable[[str], None]) -> None:
+    """A scheduler and so many workers, each with a store of its own in the folder, until a signal comes.
+
+    Raises:
+        StackbuildError: Dask is not installed.
+    """
+    distributed()
+    from builder.executors import dask_local
+
+    def hands(address: str) -> list[dask_local.Hand]:
+        return [
+            dask_local.Hand(
+                arguments=(
+                    "workers", "--scheduler", address, "--name", str(number),
+                    "--jobs", str(share.jobs), "--memory", str(share.memory),
+                ),
+                environ={**os.environ, "STACKBUILD_STORE": str(folder / str(number))},
+            )
+            for number in range(1, count + 1)
+        ]  # fmt: skip
+
+    dask_local.serve(port, hands, ready)
+
+
+def _sandbox(store: Store) -> bool:
+    """Whether this machine lets us make sandboxes."""
+    with store.workspace() as workspace:
+        try:
+            return run(Root(workspace=workspace), Command(argv=("/bin/true",), enter=False)) == 0
+        except StackbuildError:
+            return False

@@ -62,8 +62,15 @@ def lend(cache: Cache, files: Iterable[tuple[Digest, Path]]) -> None:
     cache.client.each(one, dict(files).items())
 
 
+def lend_sources(cache: Cache, action: Action) -> None:
+    """Have the pinned files that an action reads in the repository; they were checked when they came. Errors as `lend`."""
+    lend(cache, _read(cache.store, action).items())
+
+
 def leave(cache: Cache, action: Action, result: Result, known: Sizes) -> dict[Digest, int]:
-    """Leave what an action came to, with its files and those that it read; returns the sizes of the result's files.
+    """Leave what an action came to, with its files; returns their sizes.
+
+    Those that it read must be there already (`lend_sources`).
 
     Args:
         known: files of other results, which are in the repository already and need not be here.
@@ -75,10 +82,12 @@ def leave(cache: Cache, action: Action, result: Result, known: Sizes) -> dict[Di
     store = cache.store
     made = dict.fromkeys(files_of(result))
     here = {digest: path_of(store, digest, blob) for digest, blob in made if digest not in known}
-    read = {pin.digest: store.source(pin.digest) for pin in action.pins if store.source(pin.digest).exists()}
     lend(cache, ((digest, store.checked(path)) for digest, path in here.items()))
-    lend(cache, read.items())  # Was checked when it came; the registry hashes it again.
     sizes = {digest: known[digest] if digest in known else here[digest].stat().st_size for digest, _ in made}
-    files = {**sizes, **{digest: path.stat().st_size for digest, path in read.items()}}
+    files = {**sizes, **{digest: path.stat().st_size for digest, path in _read(store, action).items()}}
     cache.write(Upload(cache.registry), action, result, files)
     return sizes
+
+
+def _read(store: Store, action: Action) -> dict[Digest, Path]:
+    return {pin.digest: store.source(pin.digest) for pin in action.pins if store.source(pin.digest).exists()}

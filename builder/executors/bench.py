@@ -10,6 +10,7 @@ the cache is as good as the first. So whoever dies in the middle leaves nothing 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,6 +36,8 @@ Opened = Callable[[Manifest, Shop, Store], Cache]
 """The cache of a shop, to be read and written."""
 
 _LONGEST_LOG = 1 << 20
+_LENDING = 4
+"""Actions whose sources are lent at once, 16 files each."""
 _SHOPS = 8
 """So many manifests are remembered, with what their indexes have said."""
 
@@ -76,6 +79,7 @@ class Bench:
         self._store = store
         self._make = make
         self._hands = Semaphore(staff.at_once)
+        self._lending = ThreadPoolExecutor(_LENDING)
         self._mutex = Mutex()
         self._counters: dict[Shop, _Counter] = {}
 
@@ -104,7 +108,9 @@ class Bench:
         given = {**dict(zip(waited_for(action, known.given), outcomes, strict=True)), **known.given}
         sizes = {digest: size for one in given.values() for digest, size in one.sizes.items()}
         how = "kept"
-        if not intact(self._store, action.plan_key):
+        if intact(self._store, action.plan_key):
+            exchange.lend_sources(counter.cache, action)
+        else:
             for need in action.needs.values():
                 self._store.put_action(need.plan_key, need.document, dict(given[need.plan_key].result))
             how = self._done(known, counter, sizes, begun)
@@ -116,10 +122,14 @@ class Bench:
     def _done(self, known: Order, counter: _Counter, sizes: Mapping[Digest, int], begun: Callable[[str], None]) -> str:
         action, store = known.action, self._store
         if how := prepare(action, store, counter.fetcher):
+            exchange.lend_sources(counter.cache, action)
             return how
+        lent = self._lending.submit(exchange.lend_sources, counter.cache, action)  # Done before the work is, mostly.
         exchange.take(counter.cache, self._read(known, sizes))
         with self._hands:
-            return attempt(action, store, self._make, _Began(begun))
+            how = attempt(action, store, self._make, _Began(begun))
+        lent.result()
+        return how
 
     def _read(self, known: Order, sizes: Mapping[Digest, int]) -> Iterator[tuple[Digest, bool, int]]:
         """The files that an action reads of other actions' results, and of the project."""

@@ -39,10 +39,10 @@ class Share:
 
 
 def whole(workers: int = 1) -> Share:
-    """An equal share of this machine for each of so many workers, at least a core."""
+    """An equal share of this machine for each of so many workers; two cores if there are, as a step may use two."""
     cores = len(os.sched_getaffinity(0))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return Share(jobs=max(1, cores // workers), memory=memory // workers)
+    return Share(jobs=max(min(2, cores), cores // workers), memory=memory // workers)
 
 
 def guarded(scheduler: str) -> str:

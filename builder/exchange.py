@@ -63,7 +63,7 @@ def lend(cache: Cache, files: Iterable[tuple[Digest, Path]]) -> None:
 
 
 def lend_sources(cache: Cache, action: Action) -> None:
-    """Have the pinned files that an action reads in the repository; they were checked when they came. Errors as `lend`."""
+    """Have the pinned files that an action reads in the repository; checked when they came. Errors as `lend`."""
     lend(cache, _read(cache.store, action).items())
 
 

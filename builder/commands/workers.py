@@ -12,15 +12,22 @@ import click
 
 @click.command("workers", help=__doc__)
 @click.option(
-    "--local", "count", type=click.IntRange(1, 64), metavar="N", help="A scheduler and N workers here, for trying it."
+    "--local", "count", type=click.IntRange(0, 64), metavar="N", help="A scheduler and N workers here, for trying it."
 )
 @click.option("--scheduler", metavar="tls://HOST:PORT", help="Be one worker of this scheduler.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8786, show_default=True, help="With --local.")
 @click.option("--name", default=socket.gethostname, show_default="the host's name", help="Of the worker, in messages.")
 @click.option("--jobs", "-j", type=click.IntRange(1), help="Cores for each worker; by default an equal share.")
 @click.option("--memory", type=click.IntRange(1), metavar="BYTES", help="For each worker; likewise.")
+@click.option("--no-sandbox", is_flag=True, help="Take no steps that run programs, though this machine could.")
 def command(
-    count: int | None, scheduler: str | None, port: int, name: str, jobs: int | None, memory: int | None
+    count: int | None,
+    scheduler: str | None,
+    port: int,
+    name: str,
+    jobs: int | None,
+    memory: int | None,
+    no_sandbox: bool,
 ) -> None:
     if (count is None) == (scheduler is None):
         raise click.UsageError("one of --local N and --scheduler ADDRESS is needed")
@@ -29,7 +36,7 @@ def command(
     from builder.workflow.project import open_store
 
     share = workers.whole(count or 1)
-    share = workers.Share(jobs=jobs or share.jobs, memory=memory or share.memory)
+    share = workers.Share(jobs=jobs or share.jobs, memory=memory or share.memory, sandbox=not no_sandbox)
     if scheduler is not None:
         workers.join(scheduler, name, open_store(held=False), share, _say)
         return

@@ -32,10 +32,12 @@ class Share:
     Attributes:
         jobs: processes.
         memory: bytes.
+        sandbox: whether it may run programs in the sandbox, if this machine lets it.
     """
 
     jobs: int
     memory: int
+    sandbox: bool = True
 
 
 def whole(workers: int = 1) -> Share:
@@ -82,7 +84,7 @@ def distributed() -> None:
 def resources(store: Store, share: Share) -> Mapping[str, float]:
     """What a worker offers: so many steps in the `sandbox`, `memory`, and the platforms whose programs run here."""
     found: dict[str, float] = {"memory": share.memory}
-    if _sandbox(store):
+    if share.sandbox and _sandbox(store):
         found["sandbox"] = at_once(share)
         found |= {one: at_once(share) for one in sorted(MACHINES.values()) if runs(one)}
     return found

@@ -248,7 +248,9 @@ def test_only_the_command_line_exits() -> None:
 def test_every_dependency_is_imported() -> None:
     """What pyproject.toml asks for is what the package imports, and the other way round."""
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    asked = {line.split(">=")[0] for line in tomli.loads(text)["project"]["dependencies"]}
+    project = tomli.loads(text)["project"]
+    lines = [*project["dependencies"], *project["optional-dependencies"]["dask"]]
+    asked = {line.split(">=")[0] for line in lines}
     imported = {
         name.split(".")[0]
         for path in MODULES.values()

@@ -173,7 +173,7 @@ class _Run:
 def _connected(yard: Yard) -> Iterator[Client]:
     """Raises: StackbuildError: nobody answers, or not as TLS wants it."""
     try:
-        client = Client(yard.scheduler, timeout="30s", set_as_default=False)  # type: ignore[no-untyped-call]
+        client = Client(yard.scheduler, timeout="10s", set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError, TypeError, RuntimeError) as error:
         raise StackbuildError(
             f"no scheduler answers: {yard.scheduler}",

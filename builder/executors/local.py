@@ -18,6 +18,7 @@ from typing import Any
 from builder.action import Workshop
 from builder.digest import Digest
 from builder.errors import Problems, StackbuildError
+from builder.executors.orphan import follow_parent
 from builder.executors.step import Fetch, Watcher, attempt, prepare, ranks
 from builder.plan import Plan
 from builder.store import Store
@@ -31,7 +32,7 @@ def workshop(store: Store, jobs: int) -> Iterator[Callable[[Path], Workshop]]:
     """A pool of processes, started when first used; called with a log's path it gives the workshop."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["builder.parts", "builder.kinds.pip.part"])
-    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=follow_parent) as pool:
 
         def make(log: Path) -> Workshop:
             def heavy(function: Callable[..., Any], /, *arguments: Any) -> Future[Any]:

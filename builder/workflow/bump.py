@@ -94,7 +94,11 @@ def bump(
     _known(project, asked, chosen, images)
     exact = {one.path: one.at(wanted[one.name]) for one in chosen if wanted.get(one.name)}
     opened = {one.path: one.opened() for one in chosen if one.path not in exact}
-    found = _solved(project, replaced(text, {**exact, **opened}), moving, chosen, told)
+    try:
+        found = _solved(project, replaced(text, {**exact, **opened}), moving, chosen, told)
+    except StackbuildError:
+        told(f"nothing moved: {manifest.path.name} and its locks are as they were, and with what was asked:")
+        raise
     left: list[str] = []
     settled = {one.path: _settled(one, found, left) for one in chosen if one.path in opened}
     final = replaced(text, {**exact, **settled})

@@ -64,6 +64,33 @@ def test_a_pipe_fails_with_any_of_its_commands(path: Path) -> None:
     assert yaml.safe_load(path.read_text())["defaults"] == {"run": {"shell": "bash"}}
 
 
+USERS = {
+    "REGISTRY_PASSWORD": "docker login ",
+    "RELOCK_TOKEN": "gh ",
+    "github.token": "gh ",
+    "SIGNING_KEY": "stackbuild sign ",
+}
+"""What a step that is given a secret has to run."""
+
+
+def idle(document: dict[str, Any]) -> list[str]:
+    """Secrets that steps are given for nothing."""
+    steps = [step for job in document["jobs"].values() for step in job["steps"]]
+    given = [(one, step) for step in steps for one in re.findall(r"secrets\.(\w+)|(github\.token)", str(step))]
+    return [name for names, step in given for name in filter(None, names) if USERS[name] not in step["run"]]
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_no_step_is_given_a_secret_for_nothing(path: Path) -> None:
+    """The step that signs keyless had a private key in its environment, for cosign to see."""
+    assert idle(yaml.safe_load(path.read_text())) == []
+
+
+def test_a_secret_for_nothing_is_found() -> None:
+    step = {"run": "xargs cosign sign", "env": {"KEY": "${{ secrets.REGISTRY_PASSWORD || github.token }}"}}
+    assert idle({"jobs": {"a": {"steps": [step]}}}) == ["REGISTRY_PASSWORD", "github.token"]
+
+
 def exposed(document: dict[str, Any]) -> list[str]:
     """Where more than the steps that need it see a secret: the workflow, jobs, steps that run commands of ours."""
     found = ["workflow"] if SECRET.search(str(document.get("env", ""))) else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -62,6 +63,26 @@ def test_what_runs_a_strangers_code_has_no_secret(path: Path) -> None:
 def test_a_pipe_fails_with_any_of_its_commands(path: Path) -> None:
     """GitHub runs `shell: bash` with pipefail, and a shell that nobody names without it."""
     assert yaml.safe_load(path.read_text())["defaults"] == {"run": {"shell": "bash"}}
+
+
+@pytest.mark.parametrize("last", ["HEAD", "", "0" * 40])
+def test_the_main_branch_is_planned_since_the_last_good_run(last: str, tmp_path: Path) -> None:
+    """It was planned since the push before, though that one's run may have failed or been dropped: nobody built it."""
+    steps = yaml.safe_load((ROOT / ".github/workflows/main.yml").read_text())["jobs"]["plan"]["steps"]
+    (script,) = (step["run"] for step in steps if step.get("id") == "good")
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=t", "-c", "user.email=t@example.com"]
+    for words in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "one"]):
+        subprocess.run([*git, *words], check=True)
+    head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+    gh = tmp_path / "bin/gh"
+    gh.parent.mkdir()
+    gh.write_text(f"#!/bin/sh\necho {head if last == 'HEAD' else last}\n")
+    gh.chmod(0o755)
+    environ = {"PATH": f"{gh.parent}:{os.environ['PATH']}", "GITHUB_OUTPUT": "output", "GITHUB_REF_NAME": "main"}
+    subprocess.run(["bash", "-eo", "pipefail", "-c", script], cwd=tmp_path, env=environ, check=True)
+    assert (tmp_path / "output").read_text() == f"commit={head if last == 'HEAD' else ''}\n"
+    (plan,) = (step for step in steps if step.get("id") == "plan")
+    assert plan["env"]["SINCE"] == "${{ steps.good.outputs.commit }}" and '--since "$SINCE"' in plan["run"]
 
 
 USERS = {

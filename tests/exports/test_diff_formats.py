@@ -11,7 +11,8 @@ import pytest
 from markdown_it import MarkdownIt
 
 from builder.advice import Advice, Advised, Became
-from builder.difference import Asked, Cause, Contents, Layer, Package, Report, compare, push
+from builder.comparison import compare, push
+from builder.difference import Asked, Cause, Contents, Layer, Package, Report
 from builder.digest import Digest
 from builder.errors import StackbuildError
 from builder.exports import renderer

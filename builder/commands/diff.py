@@ -13,6 +13,7 @@ import click
 @click.argument("b", metavar="[B]", default="")
 @click.option("--format", "form", metavar="FORMAT", default="text", show_default=True, help="text, json, markdown")
 @click.option("--markdown", "form", flag_value="markdown", help="The same as --format markdown.")
+@click.option("--json", "form", flag_value="json", help="The same as --format json.")
 @click.option("--since", metavar="REF", help="The working tree against a git revision: the same as REF for A.")
 @click.option("--exit-code", is_flag=True, help="Exit with 1 if they differ, as git diff does.")
 @click.pass_obj

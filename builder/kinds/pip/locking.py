@@ -62,6 +62,7 @@ def make(making: Making, target: Target, indexes: Indexes) -> dict[str, tuple[Lo
         existing=_standing(making, old),
         existing_build=locks.read(target, BUILD),
         upgrade=making.upgrade,
+        toward=making.toward,
         upgrade_all=not making.keep,
         exclude_newer=manifest.project.exclude_newer,
         exempt=frozenset(manifest.project.exempt),

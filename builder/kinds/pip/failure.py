@@ -13,7 +13,7 @@ from dataclasses import replace
 from builder.cells import CellError
 from builder.errors import Problems, StackbuildError, Unreachable, raise_all
 from builder.kinds.pip import requirement
-from builder.kinds.pip.check import DIRECT
+from builder.kinds.pip.askers import DIRECT
 from builder.kinds.pip.choose import elsewhere, shortened, visible, wheel_tags
 from builder.kinds.pip.index import Indexes
 from builder.kinds.pip.page import released

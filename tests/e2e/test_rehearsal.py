@@ -62,6 +62,12 @@ def test_branches_of_one_commit_merge(rehearsed: Year) -> None:
 
 
 def test_a_merge_that_is_no_solution_is_found_and_mended(rehearsed: Year) -> None:
+    going, back = rehearsed.broken
+    assert "pytz" in going.checked and "pytz" in str(going.faults) and going.refused == ""
+    assert going.mended.moved.keys() == {"pytz"}
+    assert "numpy" in back.checked and "numpy" in str(back.faults) and "numba" in back.refused
+    for broken in rehearsed.broken:
+        assert (broken.mended.unforced, broken.mended.faults) == ((), ())
     for one in rehearsed.side.merges:
         assert one.solution == (not one.faults), (one.name, one.said, one.faults)
         if one.mended:

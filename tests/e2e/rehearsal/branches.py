@@ -157,12 +157,11 @@ def rehearse(place: Place, versions: Mapping[str, str]) -> Bumped | Refused:
 def judge(place: Place, before: Locks, after: Locks, bumped: frozenset[str]) -> Judged:
     """What the texts of the locks say, and uv of single packages."""
     touched, moved = set(), dict[str, str]()
-    unforced, kept, faults, needless = list[str](), list[str](), list[str](), list[str]()
+    unforced, kept, needless = list[str](), list[str](), list[str]()
     for target, chain in family.chains().items():
         if compared.differing(chain, before, after):
             touched.add(target)
         step = forced.step(chain, before, after, bumped)
-        faults += [f"{target}: {one}" for one in forced.faults(step)]
         needless += [
             f"{target}: {one}" for one in compared.needless(before.own(*chain[-1]), after.own(*chain[-1]), bumped)
         ]
@@ -175,8 +174,18 @@ def judge(place: Place, before: Locks, after: Locks, bumped: frozenset[str]) -> 
         moved=moved,
         unforced=tuple(unforced),
         spared=tuple(kept),
-        faults=tuple(faults),
+        faults=faults(after),
         needless=tuple(needless),
+    )
+
+
+def faults(locks: Locks) -> tuple[str, ...]:
+    """Why locks are no solution, as their texts say."""
+    none = frozenset[str]()
+    return tuple(
+        f"{target}: {fault}"
+        for target, chain in family.chains().items()
+        for fault in forced.faults(forced.step(chain, locks, locks, none))
     )
 
 

@@ -12,8 +12,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-from tests.e2e.rehearsal import family, forced, texts
-from tests.e2e.rehearsal.branches import Judged, Place, bump, judge
+from tests.e2e.rehearsal import family, texts
+from tests.e2e.rehearsal.branches import Judged, Place, bump, faults, judge
 
 _BRANCH: Final = "neighbours"
 
@@ -85,17 +85,8 @@ def _merge(place: Place, name: str) -> Merged:
         conflicts=conflicts,
         solution=checked.code == 0,
         said=checked.err,
-        faults=_faults(merged),
+        faults=faults(merged),
         mended=mended,
-    )
-
-
-def _faults(locks: texts.Locks) -> tuple[str, ...]:
-    none = frozenset[str]()
-    return tuple(
-        f"{target}: {fault}"
-        for target, chain in family.chains().items()
-        for fault in forced.faults(forced.step(chain, locks, locks, none))
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 
 from tests.e2e.rehearsal.branches import Bumped, Refused
+from tests.e2e.rehearsal.broken import Broken
 from tests.e2e.rehearsal.year import NOW, THEN, Year
 
 
@@ -38,6 +39,7 @@ def _figures(found: Year) -> Iterator[str]:
         ("… that are no solution, found by lock --check", f"{len(mended)}, mended by lock"),
         ("… about which lock --check is wrong", sum(one.solution == bool(one.faults) for one in side.merges)),
         ("… unforced in mending", sum(len(one.mended.unforced) for one in mended if one.mended)),
+        ("merges made to be no solution: found by lock --check", f"{_found(found.broken)} of {len(found.broken)}"),
         ("neighbours in the manifest that conflict: on adjacent lines", len(found.dense)),
         ("… with a line between them", len(found.parted)),
     ]
@@ -53,6 +55,10 @@ def _spread(values: Sequence[float]) -> str:
 def _beside(bumped: Sequence[Bumped]) -> str:
     counts = [len(one.judged.moved) for one in bumped]
     return f"{sum(counts)} / {sum(map(bool, counts))}"
+
+
+def _found(broken: Sequence[Broken]) -> int:
+    return sum(bool(one.checked and one.faults) for one in broken)
 
 
 def _bumps(bumped: Sequence[Bumped]) -> Iterator[str]:
@@ -90,7 +96,11 @@ def _others(found: Year) -> Iterator[str]:
         if merged.solution == bool(merged.faults):
             yield f"- merge of {merged.name}, WRONG: lock --check against {merged.faults}"
 
+    for pair in found.broken:
+        yield f"- {pair.name}: {_line(pair.checked)}; texts: {', '.join(pair.faults)}"
+        yield f"  - lock: {_line(pair.refused) or 'mended it'}; moved {', '.join(pair.mended.moved)}"
+
 
 def _line(said: str) -> str:
     """The error without what the command told before it."""
-    return " ".join(line.strip() for line in said[said.find("error:") :].splitlines()[:6])
+    return " ".join(line.strip() for line in said[max(said.find("error:"), 0) :].splitlines()[:6])

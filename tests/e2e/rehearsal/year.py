@@ -19,6 +19,7 @@ from tests.e2e.conftest import keep
 from tests.e2e.project import Site, share_sources
 from tests.e2e.rehearsal import family, texts
 from tests.e2e.rehearsal.branches import Bumped, Place, Refused, rehearse
+from tests.e2e.rehearsal.broken import Broken, broken
 from tests.e2e.rehearsal.neighbours import Side, conflicting, side_by_side
 
 THEN: Final = "2025-11-21T00:00:00Z"
@@ -45,6 +46,7 @@ class Year:
     rounds: tuple[Round, ...]
     left: Mapping[str, str]
     side: Side
+    broken: tuple[Broken, ...]
     dense: tuple[str, ...]
     parted: tuple[str, ...]
 
@@ -91,6 +93,7 @@ def year(folder: Path, downloads: Path, told: Told) -> Year:
         rounds=tuple(rounds),
         left={name: last.said if isinstance(last, Refused) else "" for name in waiting},
         side=side_by_side(place, "start", listed),
+        broken=broken(place, pins, newest),
         dense=conflicting(pins, {**pins, **newest}, folder / "pairs", apart=False),
         parted=conflicting(pins, {**pins, **newest}, folder / "pairs", apart=True),
     )

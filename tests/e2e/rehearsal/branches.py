@@ -6,17 +6,15 @@ import json
 import re
 import subprocess
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from tests.e2e.project import Said, Site
 from tests.e2e.rehearsal import compared, family, forced, texts
 from tests.e2e.rehearsal.spared import spared
 from tests.e2e.rehearsal.texts import Locks
-
-_ACTION: Final = re.compile(r" of (?P<target>\S+?)(, .*)?$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +112,7 @@ def bump(place: Place, branch: str, versions: Mapping[str, str], *, start: str =
 
 def rehearse(place: Place, versions: Mapping[str, str]) -> Bumped | Refused:
     """Bump on a branch of `main`, look at what the commands say of it, merge it, and build what it touches."""
-    name = " ".join(versions)
+    name, text = " ".join(versions), place.text()
     branch = f"bump/{'-'.join(versions)[:100]}"
     seconds: dict[str, float] = {}
     said = _timed(seconds, "bump", lambda: bump(place, branch, versions))
@@ -136,18 +134,17 @@ def rehearse(place: Place, versions: Mapping[str, str]) -> Bumped | Refused:
     ran = _timed(seconds, "build", lambda: place.site.run("build", "--since", "main~1", "--no-start")).performed
     now = built(place.site)
     other = {target for target in family.chains() if digests[target] != now[target]}
-    composed = {found["target"] for one in ran if (found := _ACTION.search(one))}
     foreign = [f"{target} has another digest" for target in sorted(other - judged.touched)]
-    foreign += [one for one in ran if not (found := _ACTION.search(one)) or found["target"] not in judged.touched]
+    foreign += [one for one in ran if _target(one) not in judged.touched]
     stale = place.site.run("build", "--dry-run").out.strip()
     wrong += [f"not built: {line}" for line in stale.splitlines()]
     return Bumped(
         name=name,
-        versions={one: (was, versions[one]) for one, was in _was(before, versions).items()},
+        versions={one: (_pinned(text, one), version) for one, version in versions.items()},
         lines=lines,
         judged=judged,
         wrong=tuple(wrong),
-        rebuilt=tuple(sorted(other | composed)),
+        rebuilt=tuple(sorted(other | set(map(_target, ran)))),
         foreign=tuple(foreign),
         actions=len(ran),
         seconds=seconds,
@@ -206,14 +203,15 @@ def _unplanned(plan: Any, touched: frozenset[str]) -> list[str]:
     return [f"plan is wrong about {target}" for target in sorted(targets ^ touched)]
 
 
-def _was(before: Locks, names: Iterable[str]) -> dict[str, str]:
-    """Versions of the names, by the lock of the first image that has them."""
-    found: dict[str, str] = {}
-    for text in before.texts.values():
-        for name in names:
-            if name in text.pins and any(texts.name_of(one) == name for one in text.requests):
-                found.setdefault(name, text.pins[name].version)
-    return found
+def _pinned(text: str, name: str) -> str:
+    found = re.search(rf'"{re.escape(name)}==([^"]+)"', text)
+    assert found is not None, name
+    return found[1]
+
+
+def _target(line: str) -> str:
+    """The target that a line of a build is about; "" where none is named."""
+    return next((one for one in family.chains() if re.search(rf"(^| ){re.escape(one)}($|[ ,])", line)), "")
 
 
 def _timed(seconds: dict[str, float], what: str, run: Any) -> Any:

@@ -19,8 +19,9 @@ _TARGET: Final = ("--python-version", "3.11", "--python-platform", f"{platform.m
 
 
 def spared(step: Step, cutoff: str, folder: Path) -> tuple[str, ...]:
-    """Those that moved, or came, and had another way."""
-    return tuple(sorted(name for name in step.changed & step.new.keys() if _stays(step, name, cutoff, folder)))
+    """Those that moved, or came, and had another way; uv is not asked about what comes as source."""
+    names = {name for name in step.changed & step.new.keys() if step.new[name].filename.endswith(".whl")}
+    return tuple(sorted(name for name in names if _stays(step, name, cutoff, folder)))
 
 
 def _stays(step: Step, name: str, cutoff: str, folder: Path) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from builder.escaping import escaped
 from builder.redaction import redact
 
 
@@ -40,7 +41,7 @@ class StackbuildError(Exception):
             rows += [f"  got: {line}" if not n else f"       {line}" for n, line in enumerate(self.got.splitlines())]
         if self.next_step:
             rows.append(f"  next: {self.next_step}")
-        return rows
+        return [escaped(line) for row in rows for line in row.split("\n")]
 
     def __str__(self) -> str:
         return "\n".join(self.lines())

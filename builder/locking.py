@@ -28,6 +28,7 @@ class Making:
         keep: whether existing pins stay; False is `--upgrade`.
         upgrade: names that move, and what they force.
         toward: of these, the versions to take if possible; the others take the newest.
+        require_signature: a base image of a registry must be signed, and is looked at again.
         refresh_missing: also move pins whose file nobody serves any more.
         vanished: the names of a lock's pins that no source has.
         fetch: brings pinned files into the store; sdists need it, their metadata being built.
@@ -45,6 +46,7 @@ class Making:
     upgrade: frozenset[str] = frozenset()
     toward: Mapping[str, str] = field(default_factory=dict)
     refresh_missing: bool = False
+    require_signature: bool = False
     told: Callable[[str], None] = lambda _: None
 
 

@@ -12,6 +12,7 @@ from builder.kinds import kinds, submodule
 from builder.lock import Lock
 from builder.manifest.env import CONDA
 from builder.manifest.model import Manifest, Target
+from builder.own import own
 
 _CONFLICT = re.compile(r"^(<{7}|={7}|>{7}|\|{7})( .*)?$", re.MULTILINE)
 
@@ -42,10 +43,11 @@ class Locks:
         """The lock, or None where there is no file.
 
         Raises:
-            StackbuildError: the file is damaged, or holds the marks of a merge conflict.
+            StackbuildError: the file is damaged, holds the marks of a merge conflict, or is a link.
         """
         path = self.path(target, kind)
         if path not in self._read:
+            own(self.folder.parent, path.relative_to(self.folder.parent).as_posix(), "a lock")
             try:
                 text = path.read_text("utf-8")
             except FileNotFoundError:

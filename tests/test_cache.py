@@ -46,7 +46,7 @@ class Machine:
         self.said: list[str] = []
         self.performed: list[str] = []
 
-    def build(self, *texts: str, share: bool = False) -> dict[str, Digest]:
+    def build(self, *texts: str, share: bool = False, require_signature: bool = False) -> dict[str, Digest]:
         """Build with the manifest's cache; image → digest of its manifest."""
         self.site.store, kept = self.store, self.site.store
         try:
@@ -55,7 +55,7 @@ class Machine:
             self.site.store = kept
         wanted = [one for one in project.manifest.targets() if not texts or any(one.matches(text) for text in texts)]
         planned = build.plan(project, wanted)
-        cache = caching.opened(project, "", share=share, told=self.said.append)
+        cache = caching.opened(project, "", share=share, told=self.said.append, require_signature=require_signature)
         watcher = _Watcher()
         build.build(project, wanted, jobs=2, watcher=watcher, planned=planned, cache=cache, share=share)
         self.performed = watcher.performed
@@ -186,6 +186,33 @@ def test_an_unknown_key_is_not_believed(
     monkeypatch.setenv(caching.KEY, keys("mine")[0])
     with pytest.raises(StackbuildError, match="not among the keys"):
         machine("third").build(share=True)
+
+
+def test_nothing_unsigned_counts_though_the_registry_be_trusted(
+    site: Site,
+    registry: FakeUploads,
+    machine: Callable[[str], Machine],
+    keys: Callable[[str], tuple[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    says(site, TRUSTED)
+    site.build("root@linux/amd64")
+    first = machine("one").build(share=True)
+    unsigned = machine("without keys")
+    assert unsigned.build(require_signature=True) == first
+    assert len(unsigned.performed) == 10 and "only files that it has are taken" in unsigned.said[0]
+    with pytest.raises(StackbuildError, match="nobody would believe"):
+        machine("third").build(share=True, require_signature=True)
+    private, public = keys("ci")
+    path = site.folder / "stacks.toml"
+    path.write_text(path.read_text().replace("trusted = true", f'trusted = true\nkeys = ["{public}"]'))
+    other = machine("other")
+    other.build(require_signature=True)
+    assert len(other.performed) == 10 and "not signed by a known key" in other.said[0]
+    monkeypatch.setenv(caching.KEY, private)
+    machine("one").build(share=True, require_signature=True)
+    last = machine("last")
+    assert last.build(require_signature=True) == first and not last.performed
 
 
 def _entries(registry: FakeUploads) -> dict[str, dict[str, Any]]:

@@ -25,12 +25,12 @@ ROOT: Final = Path(__file__).parent.parent
 LONGEST: Final = 400
 
 ORDER: Final = """
-    background chains closure ecosystem frames purls redaction
+    background chains closure ecosystem escaping frames purls redaction replacing
     errors platforms
     digest lease scratch offline
     licences
     incoming
-    tree lock manifest.shape
+    tree lock manifest.shape own
     store interpreter waiver cells sandbox_child untar manifest.fragments manifest.lines proxies
     user_config
     credentials
@@ -43,7 +43,7 @@ ORDER: Final = """
     built
     runtimes
     marking sweeping weighing
-    parts conflicts impure signing cache kinds.*
+    parts conflicts impure signing signatures cache kinds.*
     manifest
     locks fetching about
     bill provenance
@@ -66,7 +66,7 @@ the manifest's schema is made; what the kinds do with a manifest comes after it.
 ONLY_IN: Final = {
     "click": ("cli", "commands"),
     "conda_lock": ("kinds.conda.lockfile",),
-    "cryptography": ("checks._gateway", "signing"),
+    "cryptography": ("checks._gateway", "signatures.keys", "signing"),
     "cvss": ("advisories.severity",),
     "deflate": ("compression.gzip",),
     "docker": ("runtimes.docker", "transports.daemon"),
@@ -74,6 +74,7 @@ ONLY_IN: Final = {
     "installer": ("kinds.pip",),
     "isal": ("compression.gzip", "content", "unpacked"),
     "multiprocessing": ("executors",),
+    "nacl": ("signatures.cosign_key",),
     "networkx": ("packing", "plan"),
     "packageurl": ("purls",),
     "packaging": ("kinds.pip", "licences"),
@@ -88,7 +89,7 @@ ONLY_IN: Final = {
     "tomlkit": ("manifest.pins",),
     "uv": ("kinds.pip.uv",),
     "yaml": ("exports.yaml_text", "kinds.conda.lockfile"),
-    "zstandard": ("compression.zstd", "frames", "kinds.conda", "kinds.fetch.archive", "kinds.fetch.tar"),
+    "zstandard": ("compression.zstd", "frames"),
     # In a root file system: sandbox alone, and the programs that run inside it. On the host: resolvers, git, and
     # the whole of stackbuild again, for `verify`. `unpacked` names a constant; `failed` copies as only cp(1) does.
     "subprocess": (
@@ -253,7 +254,13 @@ def test_every_dependency_is_imported() -> None:
         for name, _ in _imports(path, inside_functions=True)
         if name.split(".")[0] not in {*sys.stdlib_module_names, "builder"}
     }
-    names = {"conda-lock": "conda_lock", "packageurl-python": "packageurl", "py-rattler": "rattler", "pyyaml": "yaml"}
+    names = {
+        "conda-lock": "conda_lock",
+        "packageurl-python": "packageurl",
+        "py-rattler": "rattler",
+        "pynacl": "nacl",
+        "pyyaml": "yaml",
+    }
     # pip-tools is run as `python -m piptools`; urllib3 is what requests raises errors and verifies with.
     assert "piptools" in MODULES["kinds.pip.piptools"].read_text(encoding="utf-8")
     assert imported - {"urllib3"} == {names.get(name, name) for name in asked} - {"pip-tools"}

@@ -47,6 +47,11 @@ _MOST = 5
     help="Take from there what others built, instead of from the manifest's place.",
 )
 @click.option("--share", is_flag=True, help="Leave in the cache what was built here.")
+@click.option(
+    "--require-signature",
+    is_flag=True,
+    help="Take nothing unsigned: no base image of a registry, no entry of a cache, though that be trusted.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.pass_obj
 def command(
@@ -61,13 +66,14 @@ def command(
     start: bool,
     place: str,
     share: bool,
+    require_signature: bool,
     as_json: bool,
 ) -> None:
     from builder.workflow.project import find_manifest, open_store
 
     if repository and pushed is None:
         raise click.UsageError("--to goes with --pushed")
-    if since is None and pushed is None and not share:
+    if since is None and pushed is None and not share and not require_signature:
         manifest, store = find_manifest(folder), open_store()
         built = fresh.unchanged(manifest, store, wanted)
         if built is not None and projects.noted(store, manifest):
@@ -89,6 +95,8 @@ def command(
             print(f"{image}: {waiver}", file=sys.stderr)
     if left := len(select(project.manifest, wanted)) - len(chosen) - len(skipped):
         print(f"not locked here, so not built: {left} targets await a source: stackbuild status", file=sys.stderr)
+    if require_signature:
+        build.refuse_unsigned(project, chosen)
     planned = build.plan(project, chosen)
     if changed and since is None and pushed is None:
         since = merge_base.merge_base(project.manifest.folder, os.environ)
@@ -107,7 +115,13 @@ def command(
     if share or place or project.manifest.cache.place:
         from builder.workflow import caching
 
-        cache = caching.opened(project, place, share=share, told=lambda line: print(line, file=sys.stderr, flush=True))
+        cache = caching.opened(
+            project,
+            place,
+            share=share,
+            told=lambda line: print(line, file=sys.stderr, flush=True),
+            require_signature=require_signature,
+        )
     with progress() as shown:
         built = build.build(
             project,

@@ -18,6 +18,11 @@ import click
 )
 @click.option("--awaited", "everywhere", is_flag=True, help="Lock also what waits for a source (`awaits`).")
 @click.option("--refresh-missing", is_flag=True, help="Move only pins whose file no source has any more.")
+@click.option(
+    "--require-signature",
+    is_flag=True,
+    help="Refuse base images of registries that no key of `require-signature` has signed; look at all again.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.pass_obj
 def command(
@@ -28,6 +33,7 @@ def command(
     names: tuple[str, ...],
     everywhere: bool,
     refresh_missing: bool,
+    require_signature: bool,
     as_json: bool,
 ) -> None:
     from builder.awaited import awaited, sources
@@ -47,7 +53,7 @@ def command(
         say(f"{image}: {waiver}")
     left = len(chosen) - len(targets)
     if check:
-        problems = lock.check(project, targets)
+        problems = lock.check(project, targets, require_signature=require_signature)
         if as_json:
             told = [{"what": one.what, "where": one.where, "next": one.next_step} for one in problems]
             print(json.dumps({"problems": told}, indent=2))
@@ -58,7 +64,12 @@ def command(
     for target in chosen:
         if target not in targets:
             say(f"{target}: left out, awaits {', '.join(sources(project.manifest, target))}; --awaited locks it")
-    wish = lock.Wish(upgrade_all=upgrade, upgrade=frozenset(names), refresh_missing=refresh_missing)
+    wish = lock.Wish(
+        upgrade_all=upgrade,
+        upgrade=frozenset(names),
+        refresh_missing=refresh_missing,
+        require_signature=require_signature,
+    )
     changes = lock.lock(project, targets, wish, say)
     if as_json:
         print(json.dumps(rows(changes), indent=2))

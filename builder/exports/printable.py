@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
+from builder.escaping import escaped
+
 _LONGEST = 200
 
 
 def printable(text: str) -> str:
-    """The text without anything that a terminal or a page would act upon: such characters are written as escapes.
-
-    Bytes that were no UTF-8 (surrogates) are escaped too, so the result can be encoded. Very long texts are cut.
-    """
-    cut = text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
-    if cut.isprintable():
-        return cut
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in cut)
+    """The text without anything that a terminal or a page would act upon (`escaped`). Very long texts are cut."""
+    return escaped(text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…")
 
 
 def amount(size: int) -> str:

@@ -31,12 +31,12 @@ _DEBIAN: Final = f"https://{'.'.join(('deb', 'debian', 'org'))}/debian"
 _DATASOURCES: Final = {
     "open-vsx": {
         "defaultRegistryUrlTemplate": "https://open-vsx.org/api/{{packageName}}",
-        "transformTemplates": ['{"releases": $map($keys(allVersions), function($v) {{"version": $v}})[]}'],
+        "transformTemplates": ['{"releases": $map($keys(allVersions), function($v) { {"version": $v} })[]}'],
     },
     "rstudio": {  # Its files have `-` where its tags have `+`.
         "defaultRegistryUrlTemplate": "https://api.github.com/repos/rstudio/rstudio/tags?per_page=100",
         "transformTemplates": [
-            '{"releases": $map($, function($t) {{"version": $replace($substringAfter($t.name, "v"), "+", "-")}})[]}'
+            '{"releases": $map($, function($t) { {"version": $replace($substringAfter($t.name, "v"), "+", "-")} })[]}'
         ],
     },
 }
@@ -52,6 +52,11 @@ _VERSION: Final = r" ?== ?(?<currentValue>[^\"'=*, ]+)"
 def export(subject: Subject) -> str:
     """The text of `renovate.json`."""
     return json.dumps(configuration(subject.manifest), indent=2) + "\n"
+
+
+def preset() -> str:
+    """The text of a preset that any repository may extend: all but the rules that are made from a manifest."""
+    return json.dumps(configuration(None), indent=2) + "\n"
 
 
 def configuration(manifest: Manifest | None) -> dict[str, Any]:

@@ -97,12 +97,13 @@ class Image:
         parent: name of another image, or "" for a root.
         archive: name of the archive a root is built from, else "".
         base: reference of the image from a registry that a root starts from, else "".
+        require_signature: paths of public keys, of which one must have signed `base`.
         source: name of the archive that apt packages come from, where that does not follow from the root.
         asks: what the keys of kinds say, validated against the kinds' schemas, lists as tuples:
             `{"apt": ("bash", …), "pip": (…), "python": {"from": "apt", "prefix": "/opt/venv"}, …}`.
             Each kind reads its own.
         on: by selector (`cuda`, `@linux/arm64`, `cuda@linux/arm64`), what it has besides: keys of kinds, `env`,
-            `labels` and, for a root, `from`.
+            `labels` and, for a root, `from` and `require-signature`.
         description: one sentence for people who choose among images.
         publish: what the image is called where it is pushed to; `{image}` and `{variant}`, which is `-cuda` or
             nothing, are replaced.
@@ -114,6 +115,7 @@ class Image:
     parent: str
     archive: str
     base: str = ""
+    require_signature: tuple[str, ...] = ()
     source: str = ""
     layout: str
     asks: Mapping[str, Json]
@@ -169,8 +171,8 @@ class Manifest:
         return self.path.parent
 
     def image(self, target: Target) -> Image:
-        """The image as the target sees it: with its sets' `env` below its own, with the `from` of its `on`, and that
-        one's `env` and `labels` over the general."""
+        """The image as the target sees it: with its sets' `env` below its own, with the `from` of its `on` and who
+        must have signed that, and its `env` and `labels` over the general."""
         image = self.images[target.image]
         shared = {name: value for one in image.use for name, value in self.sets[one].env.items()}
         image = replace(image, env={**shared, **image.env})
@@ -181,6 +183,7 @@ class Manifest:
                 parent=origin.parent,
                 archive=origin.archive,
                 base=origin.base,
+                require_signature=_signers(special, image.require_signature),
                 env={**image.env, **_texts(special, "env")},
                 labels={**image.labels, **_texts(special, "labels")},
             )
@@ -312,6 +315,12 @@ def selectors(target: Target) -> tuple[str, ...]:
 
 def _special(on: Mapping[str, Mapping[str, Json]], target: Target) -> Iterator[Mapping[str, Json]]:
     yield from (on[one] for one in selectors(target) if one in on)
+
+
+def _signers(table: Mapping[str, Json], otherwise: tuple[str, ...]) -> tuple[str, ...]:
+    found = table.get("require-signature", otherwise)
+    assert isinstance(found, tuple), found
+    return found
 
 
 def _texts(table: Mapping[str, Json], key: str) -> dict[str, str]:

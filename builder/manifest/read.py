@@ -65,6 +65,8 @@ def loads(text: str, path: Path) -> Manifest:
         ) from None
     except RecursionError:
         raise StackbuildError("not a stacks manifest: nested too deeply", where=path.name) from None
+    except ValueError:
+        raise StackbuildError("not a stacks manifest: a number in it is too long", where=path.name) from None
     raise_all(_problems(document, lines, path))
     return _manifest(document, lines, path)
 

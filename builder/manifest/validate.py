@@ -138,6 +138,7 @@ def _from(path: str, image: Mapping[str, Any], full: Mapping[str, Any], known: N
             expected="a layout, because a root has no parent to take it from",
             next_step=f'layout = "{min(known["layouts"])}"' if known["layouts"] else "write a table [layouts.NAME]",
         )
+    yield from _signed(path, image, full)
     for variant, special in tables(image, "on").items():
         here = f"{join(join(path, 'on'), variant)}.from"
         origin = special.get("from")
@@ -153,6 +154,17 @@ def _from(path: str, image: Mapping[str, Any], full: Mapping[str, Any], known: N
             )
         else:
             yield from _unknown_origin(here, origin, known)
+
+
+def _signed(path: str, image: Mapping[str, Any], full: Mapping[str, Any]) -> Iterator[Finding]:
+    """Only an image of a registry has a signature."""
+    special = tables(image, "on")
+    origins = [str(one.get("from")) for one in (full, *tables(full, "on").values())]
+    places = {path: image, **{join(join(path, "on"), name): table for name, table in special.items()}}
+    for place, table in places.items():
+        if "require-signature" in table and not any(one.startswith("oci:") for one in origins):
+            here = join(place, "require-signature")
+            yield Finding(path=here, what=f"nothing to be signed: {here}", expected='from = "oci:REFERENCE" beside it')
 
 
 def _unknown_origin(path: str, text: str, known: Names) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from builder import about, image, impure
 from builder.action import Action
 from builder.awaited import ready
 from builder.digest import Digest
-from builder.errors import StackbuildError
+from builder.errors import StackbuildError, raise_all
 from builder.executors.local import Watcher, execute
 from builder.fetching import Fetcher, Progress, foresee
 from builder.lock import Pin
@@ -36,6 +36,17 @@ def plan(project: Project, targets: Sequence[Target]) -> dict[Target, Planned]:
         Problems: locks are missing or damaged.
     """
     return plan_targets(project.manifest, project.locks, targets)
+
+
+def refuse_unsigned(project: Project, targets: Sequence[Target]) -> None:
+    """Go on only if every foreign image that these families begin with was signed, as the manifest says, when locked.
+
+    Raises:
+        Problems: which were not; those of which no signature is asked too.
+    """
+    from builder.kinds.oci import signed
+
+    raise_all(list(signed.unsigned(project.manifest, targets, project.locks)))
 
 
 def stale(project: Project, planned: Mapping[Target, Planned], targets: Sequence[Target]) -> tuple[Action, ...]:

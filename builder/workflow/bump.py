@@ -10,12 +10,9 @@ everything that stands beside them, and the manifest says what came out: the new
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
 
 from builder import together
 from builder.awaited import ready
@@ -26,6 +23,7 @@ from builder.manifest.model import Manifest, Target
 from builder.manifest.pins import Place, places, replaced
 from builder.manifest.read import loads
 from builder.manifest.shape import request_name
+from builder.replacing import replace
 from builder.workflow.lock import Change, Solution, Told, Wish, solve
 from builder.workflow.project import Project
 
@@ -68,10 +66,10 @@ def parse(text: str) -> Asked:
     Raises:
         StackbuildError: it is neither.
     """
-    name, equals, version = text.partition("==")
-    if not name.strip() or (equals and not version.strip()) or any(one in name + version for one in "=<>!~,"):
+    name, equals, version = (part.strip() for part in text.partition("=="))
+    if not name or set(name) & set("=<>!~,") or (equals and not version) or set(version) & set("=<>, "):
         raise StackbuildError(f"not a name: {text}", expected="NAME or NAME==VERSION, such as numpy==2.4.6")
-    return Asked(name=name.strip(), version=version.strip())
+    return Asked(name=name, version=version)
 
 
 def bump(
@@ -90,7 +88,7 @@ def bump(
     manifest = project.manifest
     text = manifest.path.read_text("utf-8")
     there = [one for one in places(text) if not images or _of_images(manifest, one, images)]
-    wanted = {request_name(one.name): one.version for one in asked}
+    wanted = _wanted(asked)
     moving = together.widened(manifest, wanted) if wanted else {one.name for one in there}
     chosen = [one for one in there if one.name in moving]
     _known(project, asked, chosen, images)
@@ -103,8 +101,9 @@ def bump(
     final = replaced(text, {**exact, **settled})
     if opened and opened != settled:
         found = _solved(project, final, wish, chosen, told)
+    changes = tuple(found.changes())
     if not dry:
-        _write(manifest.path, final)
+        replace({manifest.path: final, **found.texts(changes)})
     lines = manifest.lines
     values = {**exact, **settled}
     return Bump(
@@ -113,9 +112,23 @@ def bump(
             for one in chosen
             if values[one.path] != one.text
         ),
-        changes=tuple(found.changes()) if dry else found.write(),
+        changes=changes,
         left=tuple(left),
     )
+
+
+def _wanted(asked: Iterable[Asked]) -> dict[str, str]:
+    """The version that each name is to have; "" for the newest that fits."""
+    wanted: dict[str, str] = {}
+    for one in asked:
+        name = request_name(one.name)
+        if wanted.setdefault(name, one.version) != one.version:
+            raise StackbuildError(
+                f"{one.name} is to have two versions",
+                expected="one",
+                got=f"{wanted[name] or 'any'}, {one.version or 'any'}",
+            )
+    return wanted
 
 
 def _of_images(manifest: Manifest, place: Place, images: Collection[str]) -> bool:
@@ -171,7 +184,8 @@ def _solved(project: Project, text: str, wish: Wish, at: Sequence[Place], told: 
         if any(request_name(pin.name) in wish.upgrade for pin in _pins(fresh, [above]))
     }
     within = frozenset(asking | bringing) if at else None
-    return solve(fresh, ready(manifest, fresh.locks), replace(wish, within=within), told)
+    narrowed = Wish(upgrade=wish.upgrade, toward=wish.toward, within=within)
+    return solve(fresh, ready(manifest, fresh.locks), narrowed, told)
 
 
 def _settled(place: Place, found: Solution, left: list[str]) -> str:
@@ -207,10 +221,3 @@ def _key(path: str) -> str:
 
 def _paths(found: Solution, target: Target) -> Iterator[str]:
     return (path for path, _ in found.project.manifest.asking(target))
-
-
-def _write(path: Path, text: str) -> None:
-    scratch = path.with_name(f".{path.name}.new")
-    scratch.write_text(text, "utf-8")
-    shutil.copymode(path, scratch)
-    os.replace(scratch, path)

@@ -16,7 +16,6 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from secrets import token_hex
 from urllib.parse import unquote, urlsplit
 
 from builder import __version__, program, templates
@@ -27,9 +26,11 @@ from builder.fetching import Fetcher, Progress, foresee, gigabytes
 from builder.kinds.oci.reference import parse
 from builder.lock import Pin
 from builder.manifest.model import Manifest, Target
+from builder.own import own
 from builder.plan import files_of, present
 from builder.platforms import NATIVE
 from builder.program import Wheel
+from builder.replacing import replacing
 from builder.site import Planned
 from builder.store import Store
 from builder.transports.bundle import Member, from_bytes, from_file, size, stream, sums
@@ -141,16 +142,8 @@ def write(made: Bundle, path: Path) -> Digest:
 
 
 def _written(data: Iterator[bytes], path: Path) -> Digest:
-    scratch = path.with_name(f".{path.name}.{token_hex(4)}")
-    try:
-        with scratch.open("xb") as out:
-            digest = _filled(data, out.write)
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(scratch, path)
-    finally:
-        scratch.unlink(missing_ok=True)
-    return digest
+    with replacing(path) as out:
+        return _filled(data, out.write)
 
 
 def _filled(data: Iterator[bytes], take: Callable[[bytes], object]) -> Digest:
@@ -219,7 +212,7 @@ def _result(store: Store, action: Action, sources: Mapping[Digest, int]) -> Iter
 
 
 def _project(manifest: Manifest) -> Iterator[Member]:
-    """What a plan is made from, and what locking reads: keyrings, folders of channels, of indexes and of images."""
+    """What a plan is made from, and what locking reads: keyrings, keys, folders of channels, indexes and images."""
     folder = manifest.folder.resolve()
     yield from_file(f"project/{MANIFEST}", manifest.path)
     for name in FOLDERS:
@@ -227,6 +220,9 @@ def _project(manifest: Manifest) -> Iterator[Member]:
     for archive in manifest.archives.values():
         if (folder / archive.keyring).is_file():
             yield from_file(f"project/{archive.keyring}", folder / archive.keyring)
+    for key in sorted({key for target in manifest.targets() for key in manifest.image(target).require_signature}):
+        if (path := own(folder, key, "a public key")).is_file():
+            yield from_file(f"project/{key}", path)
     urls = [urlsplit(url) for url in (*manifest.channels.values(), *manifest.indexes.values())]
     places = [unquote(url.path) for url in urls if url.scheme == "file"]
     references = [parse(image.base) for image in manifest.images.values() if image.base]

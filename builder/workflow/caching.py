@@ -16,17 +16,19 @@ KEY = "STACKBUILD_CACHE_KEY"
 _SCHEME = "oci://"
 
 
-def opened(project: Project, place: str, *, share: bool, told: Told) -> Cache | None:
+def opened(project: Project, place: str, *, share: bool, told: Told, require_signature: bool = False) -> Cache | None:
     """The cache at a place, or at the manifest's; None where neither is, and for a build without a network.
 
     Args:
         share: whether it will be written to, so that a key to sign with is needed unless the registry is trusted.
+        require_signature: no entry counts that no key of the manifest has signed, though the registry be trusted.
 
     Raises:
         StackbuildError: the place is none; there is no key.
         Unreachable: it is to be written to, and there may be no network.
     """
     said = project.manifest.cache
+    trusted = said.trusted and not require_signature
     registry = located(project, place)
     if registry is None:
         if share:
@@ -41,21 +43,22 @@ def opened(project: Project, place: str, *, share: bool, told: Told) -> Cache | 
         told("cache: not asked, as this run is offline")
         return None
     signer = Signer(environ[KEY]) if share and environ.get(KEY) else None
-    if share and signer is None and not said.trusted:
+    if share and signer is None and not trusted:
         raise StackbuildError(
             f"nobody would believe what is written to {registry.name}",
-            expected=f"a key to sign with in {KEY}, or trusted = true in [cache] of stacks.toml",
+            expected=f"a key to sign with in {KEY}"
+            + ("" if require_signature else ", or trusted = true in [cache] of stacks.toml"),
         )
-    if signer is not None and not said.trusted and signer.public not in said.keys:
+    if signer is not None and not trusted and signer.public not in said.keys:
         raise StackbuildError(
             f"{KEY} is not among the keys that are believed",
             expected=" or ".join(said.keys),
             got=signer.public,
             next_step="add it to keys in [cache] of stacks.toml",
         )
-    if not (said.trusted or said.keys):
+    if not (trusted or said.keys):
         told("cache: only files that it has are taken; for results, say in [cache] of stacks.toml whom you trust")
-    trust = Trust(registry=said.trusted, keys=said.keys)
+    trust = Trust(registry=trusted, keys=said.keys)
     return Cache(registry, project.store, trust, told, signer, now())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from builder import cells, together
 from builder.errors import Problems, StackbuildError, raise_all
 from builder.fetching import Fetcher
 from builder.kinds import kinds, submodule
+from builder.kinds.oci import signed
 from builder.lock import Lock, Pin
 from builder.locking import Making, inherited_locks, relative
 from builder.locks import formats
@@ -22,6 +23,7 @@ from builder.manifest.model import Target
 from builder.net import Client
 from builder.offline import refuse
 from builder.platforms import NATIVE
+from builder.replacing import replace as replace_files
 from builder.workflow.project import Project
 
 Told = Callable[[str], None]
@@ -37,6 +39,7 @@ class Wish:
         within: in these targets; None for all.
         toward: of names in `upgrade`, the versions that they are to have if they can; the others take the newest.
         refresh_missing: pins may whose file no source has any more.
+        require_signature: base images of registries must be signed, those too that stay.
     """
 
     upgrade_all: bool = False
@@ -44,6 +47,7 @@ class Wish:
     within: frozenset[Target] | None = None
     toward: Mapping[str, str] = field(default_factory=dict)
     refresh_missing: bool = False
+    require_signature: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +94,7 @@ def solve(project: Project, targets: Sequence[Target], wish: Wish, told: Told) -
         upgrade=together.widened(project.manifest, wish.upgrade),
         toward=wish.toward,
         refresh_missing=wish.refresh_missing,
+        require_signature=wish.require_signature,
         told=told,
     )
     before = {
@@ -101,11 +106,19 @@ def solve(project: Project, targets: Sequence[Target], wish: Wish, told: Told) -
     return Solution(project=project, solved=solved, before={key: old for key, old in before.items() if key[0] in asked})
 
 
-def check(project: Project, targets: Sequence[Target]) -> list[StackbuildError]:
-    """What keeps the locks of these targets, and of what they name, from answering the manifest; needs no network."""
+def check(project: Project, targets: Sequence[Target], *, require_signature: bool = False) -> list[StackbuildError]:
+    """What keeps the locks of these targets, and of what they name, from answering the manifest; needs no network.
+
+    Args:
+        require_signature: whether every base image of a registry must be said to be signed.
+    """
     found: list[StackbuildError] = []
     named = [one for target in targets for one in edges.named(project.manifest, target)]
-    for target in dict.fromkeys((*targets, *named)):
+    wanted = tuple(dict.fromkeys((*targets, *named)))
+    if require_signature:
+        unasked = (signed.unasked(project.manifest, one) for one in wanted)
+        found += [error for error in unasked if error is not None]
+    for target in wanted:
         for module in _lockers():
             try:
                 found += module.check(project.manifest, target, project.locks)
@@ -233,17 +246,14 @@ class Solution:
     def write(self) -> tuple[Change, ...]:
         """Let the files be so, and say which were not."""
         changes = tuple(self.changes())
-        for change in changes:
-            path = self.project.locks.path(change.target, change.kind)
-            new = self.solved.get((change.target, change.kind))
-            if new is None:
-                path.unlink()
-            else:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                scratch = path.with_name(f".{path.name}.new")
-                scratch.write_text(new[1], "utf-8")
-                os.replace(scratch, path)
+        replace_files(self.texts(changes))
         return changes
+
+    def texts(self, changes: Iterable[Change]) -> dict[Path, str | None]:
+        """What the files of these changes are to hold; None for those that go."""
+        keys = [(change.target, change.kind) for change in changes]
+        solved = {key: self.solved[key][1] if key in self.solved else None for key in keys}
+        return {self.project.locks.path(*key): text for key, text in solved.items()}
 
 
 def _change(project: Project, target: Target, kind: str, path: Path, old: Lock | None, new: Lock | None) -> Change:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from builder.digest import Digest
 from builder.errors import StackbuildError
 from builder.manifest.model import Target
+from builder.replacing import replacing
 from builder.site import Planned
 from builder.transports import daemon, inflated
 from builder.transports.archive import Format, stream
@@ -55,18 +55,11 @@ def write(path: Path, data: Iterator[bytes]) -> None:
     Raises:
         StackbuildError: it cannot be written.
     """
-    replaced = path.is_file() or not path.exists()  # A pipe or a device is written to.
-    scratch = path.with_name(f".{path.name}.new") if replaced else path
+    device = path.exists() and not path.is_file()
     try:
-        try:
-            with scratch.open("wb") as stream:
-                for chunk in data:
-                    stream.write(chunk)
-            if replaced:
-                os.replace(scratch, path)
-        finally:
-            if replaced:
-                scratch.unlink(missing_ok=True)
+        with path.open("wb") if device else replacing(path) as stream:
+            for chunk in data:
+                stream.write(chunk)
     except OSError as error:
         raise StackbuildError(f"cannot write {path}", got=str(error.strerror)) from None
 

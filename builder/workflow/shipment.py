@@ -43,12 +43,18 @@ class Shipment:
 
 
 def ready(
-    project: Project, planned: Mapping[Target, Planned], targets: Sequence[Target], *, named: bool = True
+    project: Project,
+    planned: Mapping[Target, Planned],
+    targets: Sequence[Target],
+    *,
+    named: bool = True,
+    some: bool = True,
 ) -> tuple[list[Target], list[Target]]:
     """The targets that are built as manifest and locks now say, and those that are not.
 
     Args:
         named: whether somebody asked for these targets; then each image must be built for one platform at least.
+        some: whether one target must be built in any case.
 
     Raises:
         StackbuildError: an image that was asked for is built for no platform; or none is.
@@ -60,7 +66,7 @@ def ready(
         known = end is not None and project.store.has_action(end.plan_key)
         (built if known else left).append(target)
     families = {(one.image, one.variant) for one in built}
-    for target in left if named or not built else ():
+    for target in left if named or (some and not built) else ():
         if (target.image, target.variant) not in families:
             raise StackbuildError(f"not built: {target}", next_step=f"stackbuild build {target.image}")
     return built, left

@@ -20,6 +20,9 @@ from builder.site import Planned
 from builder.workflow.fresh import FOLDERS
 from builder.workflow.project import Project
 
+_GIT = ("git", "-c", "safe.bareRepository=explicit")
+"""A branch may hold a folder that is a repository of its own, whose settings name programs (git-config(1))."""
+
 
 def changed(
     project: Project, planned: Mapping[Target, Planned], revision: str, targets: Sequence[Target]
@@ -100,7 +103,7 @@ def git(folder: Path, *arguments: str) -> bytes:
         StackbuildError: it failed, or is not installed.
     """
     try:
-        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, check=False)
+        done = subprocess.run([*_GIT, "-C", str(folder), *arguments], capture_output=True, check=False)
     except FileNotFoundError:
         raise StackbuildError("git is not installed", next_step="sudo apt-get install git") from None
     if done.returncode:

@@ -1,27 +1,34 @@
 """The real Renovate on the catalogue's manifest: what it finds and looks up, and whether what it would write locks.
 
-It and its Node.js come from npm and PyPI, which takes minutes once; they are kept in the cache of the tests. GitHub is
-not asked; conda and Docker are, of stand-ins on the loopback interface.
+It and its Node.js come from npm and PyPI, which takes minutes once; they are kept in the cache of the tests. PyPI and
+npm are asked for real; conda, Docker, Debian, GitHub and the registry of extensions are stand-ins on the loopback.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 
 from builder.manifest.pins import places, replaced
 from builder.manifest.read import loads
+from tests import tiny
 from tests.e2e.project import ROOT, Site
 from tests.e2e.services import registry
-from tests.loopback import serve
+from tests.loopback import answer, serve
 from tests.tools import need
 
 pytestmark = pytest.mark.catalogue
@@ -202,6 +209,115 @@ def test_conda_and_base_images(renovate: Path, tmp_path: Path) -> None:
         found = look_up(renovate, target, rules=rules, hosts=hosts)
     told = {one["datasource"]: [update["newValue"] for update in one["updates"]] for one in found}
     assert told == {"conda": ["2.2"], "docker": ["1.1"]}
+
+
+@contextmanager
+def github(versions: Iterable[str]) -> Iterator[str]:
+    """GitHub's GraphQL service and its list of tags; the URL.
+
+    Every repository has released and tagged each of the versions, written in each way that somebody has.
+    """
+    tags = [f"{prefix}{version}" for version in versions for prefix in ("", "v", "rel/release-")]
+    when = "2026-01-01T00:00:00Z"
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            question = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["query"]
+            rest = (
+                {
+                    "releaseTimestamp": when,
+                    "isDraft": False,
+                    "isPrerelease": False,
+                    "url": "",
+                    "id": 1,
+                    "name": "",
+                    "description": "",
+                }
+                if "releases(" in question
+                else {"target": {"type": "Commit", "oid": "0" * 40, "releaseTimestamp": when}}
+            )
+            page = {
+                "pageInfo": {"hasNextPage": False, "endCursor": None},
+                "nodes": [{"version": tag, **rest} for tag in tags],
+            }
+            self._answer({"data": {"repository": {"isRepoPrivate": False, "payload": page}}})
+
+        def do_GET(self) -> None:
+            self._answer([{"name": tag} for tag in tags])
+
+        def _answer(self, document: object) -> None:
+            answer(self, json.dumps(document).encode(), Content_Type="application/json")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+def test_what_is_fetched_is_looked_up(renovate: Path, site: Site, tmp_path: Path) -> None:
+    """Of GitHub's releases and tags, of extensions' registry and of RStudio: by stand-ins with one newer version."""
+    text = (ROOT / "stacks.toml").read_text()
+    folder = project(tmp_path / "x", text, site)
+    pinned = [one.version for one in places(text)]
+    with github([*pinned, "99.12.1", "2099.12.1"]) as hub, serve(tmp_path / "served") as registry_of_extensions:
+        ours = (folder / "renovate.json").read_text()
+        for host, stand_in in (
+            ("https://open-vsx.org/", f"{registry_of_extensions.url}/"),
+            ("https://api.github.com/", hub),
+        ):
+            assert host in ours
+            ours = ours.replace(host, stand_in)
+        (folder / "renovate.json").write_text(ours)
+        versions = dict.fromkeys([*pinned, "2099.12.1"], "url")
+        for name in re.findall(r"datasource=custom\.open-vsx depName=(\S+)", text):
+            registry_of_extensions.write(f"api/{name}", json.dumps({"allVersions": versions}))
+        rules: list[dict[str, Any]] = [
+            {"matchDatasources": ["pypi", "npm", "conda", "docker", "deb"], "enabled": False},
+            {"matchDatasources": ["github-releases", "github-tags"], "registryUrls": [hub]},
+        ]
+        hosts = [{"matchHost": host, "hostType": "github", "token": "x"} for host in ("127.0.0.1", "api.github.com")]
+        found = look_up(renovate, folder, rules=rules, hosts=hosts)
+    wanted = set(ELSEWHERE) - {"deb"}
+    asked = [one for one in found if one["datasource"] in wanted]
+    assert {one["datasource"] for one in asked} == wanted
+    newest = {(one["depName"], one["currentValue"]): [two["newValue"] for two in one["updates"]][-1:] for one in asked}
+    assert {name for name, values in newest.items() if not values or "99.12.1" not in values[0]} == set()
+
+
+def test_debian_packages_are_looked_up(renovate: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    with serve(tmp_path / "served") as service:
+        tiny.archive(service, folder)
+        packages = next((tmp_path / "served").rglob("Packages"))
+        newer = packages.read_text().replace("3.11.2-6", "3.11.2-7")
+        Path(f"{packages}.gz").write_bytes(gzip.compress((packages.read_text() + newer).encode()))
+        (tmp_path / "served/dists/stable/InRelease").unlink()  # It has no digest of that file.
+        pinned = tiny.MANIFEST.replace('"python3.11",', '"python3.11==3.11.2-6",')
+        (folder / "stacks.toml").write_text(pinned)
+        site = Site(folder, tmp_path / "store")
+        target = project(tmp_path / "x", pinned, site)
+        ours = (target / "renovate.json").read_text()
+        assert "https://toy.invalid?" in ours
+        (target / "renovate.json").write_text(ours.replace("https://toy.invalid", service.url))
+        (found,) = look_up(renovate, target, rules=[], hosts=[])
+    assert [one["newValue"] for one in found["updates"]] == ["3.11.2-7"]
+
+
+def test_a_preset_finds_the_pins_of_any_repository(renovate: Path, tmp_path: Path) -> None:
+    with serve(tmp_path / "served") as service:
+        service.write("stackbuild.json", (ROOT / ".github/stackbuild.json").read_bytes())
+        folder = tmp_path / "x"
+        folder.mkdir()
+        (folder / "stacks.toml").write_text('[images.a]\npip = ["six==1.16.0"]\nnpm = ["left-pad==1.1.0"]\n')
+        (folder / "renovate.json").write_text(
+            json.dumps({"extends": [f"{service.url}/stackbuild.json"], "packageRules": []})
+        )
+        found = look_up(renovate, folder, rules=[], hosts=[])
+    assert {one["depName"]: bool(one["updates"]) for one in found} == {"six": True, "left-pad": True}
 
 
 def _push(folder: Path, reference: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from builder.exports.renovate import configuration
+from builder.exports.renovate import configuration, preset
 from builder.manifest.pins import places
 from builder.manifest.read import loads, read
 
@@ -40,6 +40,13 @@ def test_every_pin_of_the_catalogue_once() -> None:
 def test_the_project_s_own_file_is_up_to_date() -> None:
     told = json.loads((ROOT / ".github/renovate.json").read_text())
     assert told == configuration(read(ROOT / "stacks.toml")), "stackbuild export renovate > .github/renovate.json"
+
+
+def test_the_preset_is_up_to_date() -> None:
+    command = "from builder.exports.renovate import preset; print(preset(), end='')"
+    assert (ROOT / ".github/stackbuild.json").read_text() == preset(), (
+        f'python -c "{command}" > .github/stackbuild.json'
+    )
 
 
 def test_layouts_of_lists() -> None:

@@ -13,7 +13,7 @@ from builder.commands.bump import command
 from builder.errors import StackbuildError
 from builder.manifest.pins import places, replaced
 from builder.workflow import lock
-from builder.workflow.bump import Bump, bump, parse
+from builder.workflow.bump import Asked, Bump, bump, parse
 from builder.workflow.project import Project, open_project
 from tests import tiny
 from tests.loopback import Service, serve
@@ -264,10 +264,21 @@ def test_nobody_asks_for_it(name: str, project: Callable[[], Project]) -> None:
     assert ("fourth" in caught.value.next_step) is (name == "fourht")
 
 
-@pytest.mark.parametrize("text", ["", "==1", "a==", "a>=1", "a==1,<2", "a==1==2", "!a"])
+@pytest.mark.parametrize("text", ["", "==1", "a==", "a>=1", "a==1,<2", "a==1==2", "!a", "a==1 2"])
 def test_no_name(text: str) -> None:
     with pytest.raises(StackbuildError, match="not a name"):
         parse(text)
+
+
+@pytest.mark.parametrize("version", ["1!2.0", "2.2.4-1~deb12u1", "2:8.2.3995-1+deb12u1"])
+def test_versions_of_every_kind(version: str) -> None:
+    """An epoch of PEP 440, and what Debian writes (deb-version(7))."""
+    assert parse(f"name=={version}") == Asked(name="name", version=version)
+
+
+def test_two_versions_of_one_name(project: Callable[[], Project]) -> None:
+    with pytest.raises(StackbuildError, match="third is to have two versions"):
+        move(project, "third==1.1", "third")
 
 
 MANIFEST = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -25,6 +26,7 @@ from builder.workflow.fresh import Built
 from builder.workflow.lock import Wish
 from builder.workflow.project import Project
 from tests.image_family import Site
+from tests.image_signatures import beside, document, pair, row
 
 LAB = Target("lab", "cpu", NATIVE)
 
@@ -99,8 +101,9 @@ def test_results_are_taken_along(site: Site, tmp_path: Path, monkeypatch: pytest
 
 
 def test_what_a_project_names_goes_along(site: Site) -> None:
-    """Keyrings, folders of channels and of images; links as they are; nothing of anybody's git or Python."""
-    text = (site.folder / "stacks.toml").read_text().replace("oci:../layout", "oci:./images/layout")
+    """Keyrings, keys, folders of channels and of images; links as they are; nothing of anybody's git or Python."""
+    asked = 'from = "oci:./images/layout:1.0"\nrequire-signature = ["keys/base.pub"]'
+    text = (site.folder / "stacks.toml").read_text().replace('from = "oci:../layout:1.0"', asked)
     text += '\n[archives.team]\nsuites = ["stable"]\nkeyring = "keys/team.gpg"\n[channels]\nours = "./channel"\n'
     (site.folder / "stacks.toml").write_text(text)
     names = ["keys/team.gpg", "channel/noarch/repodata.json", "scripts/step"]
@@ -110,16 +113,21 @@ def test_what_a_project_names_goes_along(site: Site) -> None:
     (site.folder / "overlays/lab/link").symlink_to("/usr/lib")
     (site.folder / "overlays/lab/program").write_text("x")
     (site.folder / "overlays/lab/program").chmod(0o755)
-    shutil.copytree(site.folder.parent / "layout", site.folder / "images/layout")
+    layout = site.folder / "images/layout"
+    shutil.copytree(site.folder.parent / "layout", layout)
+    key, _ = pair(site.folder / "keys", "base")
+    index = json.loads((layout / "index.json").read_bytes())["manifests"][0]["digest"]
+    beside(layout, index, row(layout, key, document(index)))
     lock.lock(site.project(), list(site.project().manifest.targets()), Wish(), lambda _: None)
     found = {member.name.removeprefix("project/"): member for member in made(site, LAB).members}
     assert {
         *names,
         "images/layout/index.json",
+        "keys/base.pub",
         "overlays/lab/__pycache__/x.pyc",
         "overlays/full/opt/full",
     } <= found.keys()
-    assert not {"scripts/__pycache__/step.pyc", ".git/config", "notes"} & found.keys()
+    assert not {"scripts/__pycache__/step.pyc", ".git/config", "notes", "keys/base.key"} & found.keys()
     assert found["overlays/lab/link"].target == "/usr/lib"
     assert found["overlays/lab/program"].program and not found["overlays/lab/opt/lab"].program
 

@@ -10,6 +10,7 @@ the package names. What is hostile is refused here as far as a tar alone can tel
 from __future__ import annotations
 
 import bz2
+import io
 import json
 import tarfile
 import zipfile
@@ -20,14 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
-import zstandard
-
 from builder.errors import HostileInput, StackbuildError
+from builder.frames import BadFrame, Frames
 from builder.tree import safe
 
 _CHUNK = 1 << 20
-_WINDOW = 128 << 20
-"""Bytes that a zstd frame may make us keep: what the highest level that conda-build offers takes."""
 _ROOM = 1 << 30
 _RATIO = 64
 """A package may unpack to 1 GiB and 64 times its own size: text at its most regular stays far below."""
@@ -37,7 +35,7 @@ _MEMBERS = 500_000
 _MALFORMED = (
     zipfile.BadZipFile,
     tarfile.TarError,
-    zstandard.ZstdError,
+    BadFrame,
     zlib.error,
     json.JSONDecodeError,
     EOFError,
@@ -125,12 +123,8 @@ def _zipped(path: Path, filename: str, folder: Path, limit: int) -> Iterator[Pat
             ]
             if len(found) != 1 or found[0].compress_type != zipfile.ZIP_STORED:
                 raise malformed(filename, f"{len(found)} stored members {part}-….tar.zst, where there is to be one")
-            decompressor = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
-            with (
-                archive.open(found[0]) as packed,
-                decompressor.stream_reader(packed, read_size=_CHUNK, read_across_frames=True) as stream,
-            ):
-                written = _written(stream, folder / f"{part}.tar", filename, limit)
+            with archive.open(found[0]) as packed:
+                written = _written(io.BufferedReader(Frames(packed), _CHUNK), folder / f"{part}.tar", filename, limit)
                 limit -= written.stat().st_size
                 yield written
 

@@ -25,6 +25,7 @@ from typing import Final
 
 from builder.digest import Digest
 from builder.errors import HostileInput, StackbuildError
+from builder.frames import BadFrame, Frames
 from builder.kinds.conda.record import Record, distribution
 from builder.kinds.conda.request import name as name_of
 from builder.net import Client
@@ -111,8 +112,6 @@ def _files(url: str, name: str, client: Client) -> list[str]:
         Unreachable: the server does no ranges, or does not answer.
         HostileInput: the package is none.
     """
-    import zstandard
-
     try:
         if name.endswith(".tar.bz2"):
             beginning, _ = client.range(url, 0, _BEGINNING)
@@ -122,11 +121,8 @@ def _files(url: str, name: str, client: Client) -> list[str]:
             if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
                 raise ValueError("its metadata is not stored as it is")
             packed = archive.read(member)
-        with zstandard.ZstdDecompressor().stream_reader(packed, read_across_frames=True) as reader:
-            return _listed(reader.read(_INFO), cut=False)
-    except _BROKEN as error:
-        raise HostileInput(f"not a conda package: {name}", got=str(error)[:200]) from None
-    except zstandard.ZstdError as error:
+        return _listed(io.BufferedReader(Frames(io.BytesIO(packed))).read(_INFO), cut=False)
+    except (*_BROKEN, BadFrame) as error:
         raise HostileInput(f"not a conda package: {name}", got=str(error)[:200]) from None
 
 

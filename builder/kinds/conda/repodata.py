@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 
 from builder.digest import Digest
 from builder.errors import HostileInput, StackbuildError, Unreachable
+from builder.frames import BadFrame, Frames
 from builder.incoming import Incoming
 from builder.kinds.conda.places import Channels
 from builder.net import Client, redact
@@ -155,15 +157,13 @@ def _unpack(body: bytes, write: Callable[[bytes], None], where: str) -> None:
     if not body.startswith(_ZSTD):
         write(body)
         return
-    import zstandard
-
     written = 0
-    reader = zstandard.ZstdDecompressor().stream_reader(body, read_across_frames=True)
+    reader = io.BufferedReader(Frames(io.BytesIO(body)), 1 << 20)
     try:
         while chunk := reader.read(1 << 20):
             written += len(chunk)
             if written > _UNPACKED:
                 raise HostileInput(f"repodata is too long: {where}", expected=f"at most {_UNPACKED} bytes")
             write(chunk)
-    except zstandard.ZstdError as error:
+    except BadFrame as error:
         raise HostileInput(f"repodata is broken: {where}", got=str(error)) from None

@@ -16,9 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import zstandard
-
 from builder.errors import HostileInput
+from builder.frames import BadFrame
 from builder.kinds.apt.deb import BadDeb
 from builder.kinds.fetch.member import LIMITS, Found, Limits, Readable, damaged
 from builder.kinds.fetch.tar import data_of_deb
@@ -72,7 +71,7 @@ def _reading(where: str) -> Iterator[None]:
     try:
         yield
     except (
-        *(tarfile.TarError, zipfile.BadZipFile, BadDeb, lzma.LZMAError, zlib.error, zstandard.ZstdError),
+        *(tarfile.TarError, zipfile.BadZipFile, BadDeb, lzma.LZMAError, zlib.error, BadFrame),
         *(EOFError, ValueError, struct.error, NotImplementedError, RuntimeError, OverflowError),
     ) as error:
         raise damaged(where, str(error) or type(error).__name__) from None

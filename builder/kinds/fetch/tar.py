@@ -12,16 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, cast
 
-import zstandard
-
 from builder.errors import HostileInput
+from builder.frames import Frames
 from builder.kinds.apt.deb import BadDeb, Part, ar_members
 from builder.kinds.fetch.member import Found, Limits, Member, Readable, bomb, damaged, link_text
 from builder.tree import NEWEST, safe
 
 _BLOCK = 1 << 16
-_WINDOW = 1 << 27
-"""The largest window of a zstd stream, bytes: what `zstd --long=27` writes, and its own reader takes by default."""
 
 
 def members(stream: IO[bytes], where: str, limits: Limits, room: int) -> Iterator[Found]:
@@ -95,8 +92,7 @@ def _unpacked(stream: IO[bytes]) -> Readable:
     if magic.startswith(b"\xfd7zXZ\0"):
         return lzma.LZMAFile(stream)
     if magic.startswith(b"\x28\xb5\x2f\xfd"):
-        reader = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
-        return reader.stream_reader(stream, read_across_frames=True)
+        return io.BufferedReader(Frames(stream), _BLOCK)
     return stream
 
 

@@ -44,6 +44,7 @@ def plan(site: Site) -> tuple[Action, ...]:
             got=lock.request[0],
             next_step=f"stackbuild lock {site.target.image}",
         )
+    _refuse_unsigned(site, lock)
     layout = site.manifest.layout(site.target)
     change = relayout.change(lock, holds, layout) if layout else None
     found = [_reference(site, number, layer, change) for number, layer in enumerate(lock.layers, 1)]
@@ -51,6 +52,23 @@ def plan(site: Site) -> tuple[Action, ...]:
         options: Json = {**account, "codec": site.codec}
         found.append(Action(kind="oci.account", version=VERSION, name=f"account of {site.target}", options=options))
     return tuple(found)
+
+
+def _refuse_unsigned(site: Site, lock: BaseLock) -> None:
+    """Go on only if the lock says of the image's signature what the manifest does.
+
+    Keys are told apart by their paths, so that a plan reads nothing but manifest and locks; `lock --check` reads them.
+    """
+    asked, path = site.image.require_signature, lock.signed_by[0] if lock.signed_by else ""
+    if path in asked or not (path or asked):
+        return
+    raise StackbuildError(
+        f"lock is stale: {site.target}, oci",
+        where=str(site.locks.path(site.target, "oci")),
+        expected=f"an image signed by {' or '.join(asked)}" if asked else "an image of which no signature is asked",
+        got=f"one signed by {path}" if path else "one of which no signature was asked",
+        next_step=f"stackbuild lock {site.target.image}",
+    )
 
 
 def _reference(site: Site, number: int, layer: BaseLayer, change: relayout.Change | None) -> Action:

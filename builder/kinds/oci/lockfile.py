@@ -47,6 +47,8 @@ class BaseLock(Lock):
     Attributes:
         index: what the tag named: an index, or the manifest itself.
         manifest: the platform's manifest.
+        signed_by: the key that had signed index or manifest when it was locked: its path, and the digest of what it
+            is; None where no signature was asked for.
         layers: lowest first.
         defaults: the image's `config` object, as far as a container's start depends on it, and its labels.
         history: the config's.
@@ -58,6 +60,7 @@ class BaseLock(Lock):
     index: Digest
     manifest: Digest
     layers: tuple[BaseLayer, ...]
+    signed_by: tuple[str, Digest] | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
     history: tuple[Mapping[str, Any], ...] = ()
 
@@ -107,6 +110,7 @@ def dumps(lock: BaseLock) -> str:
         f"tag = {toml.text(lock.tag)}",
         f"index = {toml.text(lock.index)}",
         f"manifest = {toml.text(lock.manifest)}",
+        *_signed_by(lock),
         f"config = {toml.inline({'digest': config.digest, 'size': config.size})}",
         *toml.rows("history", lock.history),
     ]
@@ -130,6 +134,13 @@ def dumps(lock: BaseLock) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _signed_by(lock: BaseLock) -> list[str]:
+    if lock.signed_by is None:
+        return []
+    path, digest = lock.signed_by
+    return [f"signed-by = {toml.inline({'key': path, 'digest': digest})}"]
+
+
 def loads(text: str, path: Path | str) -> Lock:
     """The lock that a text says: a base's, or, by the name of its file, what that base holds.
 
@@ -151,7 +162,7 @@ def loads(text: str, path: Path | str) -> Lock:
 def _lock(found: Mapping[str, Any]) -> BaseLock:
     name = (str(found["host"]), str(found["repository"]), str(found["tag"]))
     index = Digest.parse(found["index"])
-    config = found["config"]
+    config, signer = found["config"], found.get("signed-by")
     layers = []
     for number, row in enumerate(found["layers"], 1):
         if row["media-type"] not in LAYER_TYPES.values():
@@ -173,6 +184,7 @@ def _lock(found: Mapping[str, Any]) -> BaseLock:
         index=index,
         manifest=Digest.parse(found["manifest"]),
         layers=tuple(layers),
+        signed_by=(str(signer["key"]), Digest.parse(signer["digest"])) if signer is not None else None,
         defaults=found["defaults"],
         history=tuple(found.get("history", ())),
     )

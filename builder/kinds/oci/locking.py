@@ -6,7 +6,7 @@ import os
 
 from builder.errors import Problems, StackbuildError, Unreachable
 from builder.fetching import gigabytes
-from builder.kinds.oci import inherited_file, lockfile
+from builder.kinds.oci import inherited_file, lockfile, signed
 from builder.kinds.oci.inherited_file import InheritedLock
 from builder.kinds.oci.lockfile import BaseLock
 from builder.kinds.oci.reference import Reference, parse
@@ -40,10 +40,11 @@ def make(making: Making, target: Target, _: object) -> dict[str, tuple[Lock, str
     old, holds = making.locks.read(target, KIND), making.locks.read(target, HOLDS)
     source = of(reference, making.client, making.manifest.folder, os.environ)
     kept = _kept(making, text, reference, source, old)
+    found = _signed(making, target, kept or resolve(text, reference, source, target.platform), source, kept)
     if kept is not None and isinstance(holds, InheritedLock) and holds.base == kept.manifest:
-        lock, held = kept, holds
+        lock, held = found, holds
     else:
-        lock, held = _read(making, target, kept or resolve(text, reference, source, target.platform))
+        lock, held = _read(making, target, found)
     return {KIND: (lock, lockfile.dumps(lock)), HOLDS: (held, inherited_file.dumps(held))}
 
 
@@ -61,6 +62,16 @@ def _kept(making: Making, text: str, reference: Reference, source: Source, old: 
     if making.refresh_missing and making.vanished(Lock(request=(), pins=old.blobs)):
         return None
     return old
+
+
+def _signed(making: Making, target: Target, lock: BaseLock, source: Source, kept: BaseLock | None) -> BaseLock:
+    """The lock with who has signed the image, before anything of it is fetched; of one that stays, as it says."""
+    if making.require_signature and (error := signed.unasked(making.manifest, target)) is not None:
+        raise error
+    keys = signed.keys(making.manifest, target)
+    if kept is not None and signed.stands(kept, keys) and not making.require_signature:
+        return kept
+    return signed.vouched(lock, source, keys, _where(making.manifest, target))
 
 
 def _read(making: Making, target: Target, lock: BaseLock) -> tuple[BaseLock, InheritedLock]:
@@ -89,6 +100,10 @@ def check(manifest: Manifest, target: Target, locks: Locks) -> list[StackbuildEr
         if lock.request != (text,):
             asked, answered = f"stacks.toml asks for {text}", f"the lock answers {lock.request[0]}"
             found.append(_wrong(manifest, target, locks, KIND, "stale", expected=asked, got=answered))
+        elif not signed.stands(lock, keys := signed.keys(manifest, target)):
+            expected = f"signed by {' or '.join(one.name for one in keys)}" if keys else "nothing about a signature"
+            got = f"signed by {lock.signed_by[0]}, {lock.signed_by[1]}" if lock.signed_by else "no signature"
+            found.append(_wrong(manifest, target, locks, KIND, "stale", expected=expected, got=got))
         elif isinstance(holds, InheritedLock) and holds.base != lock.manifest:
             read = f"what {lock.manifest} holds"
             found.append(_wrong(manifest, target, locks, HOLDS, "stale", expected=read, got=f"that of {holds.base}"))

@@ -12,6 +12,7 @@ from builder.digest import Digest, Json
 from builder.errors import StackbuildError
 from builder.kinds.oci import standing
 from builder.listing import Listed, folders
+from builder.own import own
 from builder.parts import write_parts
 from builder.site import Site
 from builder.tree import Bytes, Entry, safe
@@ -27,7 +28,7 @@ def plan(site: Site) -> tuple[Action, ...]:
     for one in asked:
         name, owner = (one, "root") if isinstance(one, str) else (one["name"], one.get("owner", "root"))
         ids = (site.layout.uid, site.layout.gid) if owner == "user" else (0, 0)
-        folder = site.manifest.folder / "overlays" / name
+        folder = own(site.manifest.folder, f"overlays/{name}", "an overlay", f"images.{site.target.image}.overlays")
         for path, kind, content in _read(folder, site.target.image):
             files[path] = [kind, content, *ids]
             if kind != "link":

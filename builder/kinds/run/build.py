@@ -18,6 +18,7 @@ from builder.action import Action, Result, Workshop
 from builder.digest import Digest, Json
 from builder.errors import HostileInput, StackbuildError
 from builder.manifest.env import image_env
+from builder.own import own
 from builder.parts import write_parts
 from builder.sandbox import ENVIRONMENT, Command, Root, run
 from builder.scan import scan
@@ -84,20 +85,12 @@ def _action(site: Site, table: Mapping[str, Json], below: list[Action]) -> Actio
 
 
 def _script(folder: Path, script: str, where: str) -> Path:
-    """Where the script lies. No link may stand on its way: a build looks for changes below scripts/ and overlays/ only.
+    """Where the script lies.
 
     Raises:
-        StackbuildError: there is no such file.
+        StackbuildError: there is no such file, or a link stands on its way.
     """
-    path = folder
-    for part in script.split("/"):
-        path /= part
-        if path.is_symlink():
-            raise StackbuildError(
-                f"a script is reached through a link: {path.relative_to(folder)}",
-                where=where,
-                next_step="put the file itself there",
-            )
+    path = own(folder, script, "a script", where)
     if not path.is_file():
         raise StackbuildError(f"script is missing: {script}", where=where, next_step=f"write {path}")
     return path

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from builder import kinds
-from builder.manifest.fragments import ABSOLUTE, CONTRACT, ENV, PLATFORMS, TEXT, listed, named, table
+from builder.manifest.fragments import ABSOLUTE, CONTRACT, ENV, PLATFORMS, RELATIVE, TEXT, listed, named, table
 from builder.manifest.shape import Schema
 
 _LABELS: Final = named(
@@ -26,6 +26,13 @@ _FROM: Final[Schema] = {
     "pattern": r"^((archive:)?[a-z0-9]+(-[a-z0-9]+)*"
     r"|oci:[A-Za-z0-9._/-]+(:[0-9]+/[A-Za-z0-9._/-]+)?(:[A-Za-z0-9_][A-Za-z0-9._-]*)?(@sha256:[0-9a-f]{64})?)$",
     "examples": ["base", "archive:bookworm", "oci:quay.io/jupyter/base-notebook:2026-10-26"],
+}
+_REQUIRE_SIGNATURE: Final[Schema] = {
+    **listed(
+        {**RELATIVE, "title": "the path of a file in the project", "examples": ["keys/base.pub"]},
+        "Public keys in PEM, of which one must have signed the `oci:` image that it is from.",
+    ),
+    "minItems": 1,
 }
 _SELECTOR: Final[Schema] = {
     "type": "string",
@@ -83,6 +90,7 @@ def image() -> Schema:
         "An image.",
         {
             "from": _FROM,
+            "require-signature": _REQUIRE_SIGNATURE,
             "archive": {
                 "type": "string",
                 "description": "Where apt packages come from, for it and its children, if the root is a registry's.",
@@ -111,7 +119,15 @@ def image() -> Schema:
             },
             "use": listed({"type": "string", "x-names": "sets"}, "Sets that are taken first, in this order."),
             **requests(),
-            "on": _on({"from": _FROM, **requests(shared=True), "env": ENV, "labels": _LABELS}),
+            "on": _on(
+                {
+                    "from": _FROM,
+                    "require-signature": _REQUIRE_SIGNATURE,
+                    **requests(shared=True),
+                    "env": ENV,
+                    "labels": _LABELS,
+                }
+            ),
             "env": ENV,
             "labels": _LABELS,
             "entrypoint": listed(words, "The program that always runs, with its arguments.", unique=False),

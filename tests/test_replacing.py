@@ -1,0 +1,58 @@
+"""Files under their names are whole, the old ones or the new ones; a full disk is a real one, of one megabyte."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from builder.replacing import replace, replacing
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one megabyte."""
+    if os.geteuid():
+        pytest.skip("only root mounts file systems")
+    folder = tmp_path / "small"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", folder], check=True)
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_several_files_on_a_full_disk(small: Path) -> None:
+    """None is replaced, none is removed and nothing is left, though the first would have had room."""
+    first, second, gone = small / "first", small / "second", small / "gone"
+    first.write_text("old")
+    gone.write_text("old")
+    with pytest.raises(OSError) as caught:
+        replace({first: "new", second: "x" * (2 << 20), gone: None})
+    assert caught.value.errno == errno.ENOSPC
+    assert {path.name: path.read_text() for path in small.iterdir()} == {"first": "old", "gone": "old"}
+    replace({first: "new", small / "folder/second": "x", gone: None})
+    assert sorted(path.name for path in small.rglob("*")) == ["first", "folder", "second"]
+    assert first.read_text() == "new"
+
+
+def test_an_error_while_writing_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), replacing(path) as stream:
+        stream.write(b"half of the n")
+        raise RuntimeError
+    assert [one.read_text() for one in tmp_path.iterdir()] == ["old"]
+
+
+def test_modes_stay_and_links_are_not_followed(tmp_path: Path) -> None:
+    path, link = tmp_path / "file", tmp_path / "link"
+    path.write_text("old")
+    path.chmod(0o640)
+    link.symlink_to("file")
+    replace({link: "new"})
+    assert (link.is_symlink(), link.read_text(), path.read_text()) == (False, "new", "old")
+    assert link.stat().st_mode & 0o777 == 0o640

@@ -37,7 +37,7 @@ ORDER: Final = """
     session
     requester
     net remote sandbox scan listing failed action difference program tar content blob
-    weight compression
+    weight compression comparison
     layer
     unpacked plan ahead transports processes files
     built

@@ -95,7 +95,11 @@ def bump(
     wish = Wish(upgrade=frozenset(moving), toward={name: version for name, version in wanted.items() if version})
     exact = {one.path: one.at(wanted[one.name]) for one in chosen if wanted.get(one.name)}
     opened = {one.path: one.opened() for one in chosen if one.path not in exact}
-    found = _solved(project, replaced(text, {**exact, **opened}), wish, chosen, told)
+    try:
+        found = _solved(project, replaced(text, {**exact, **opened}), wish, chosen, told)
+    except StackbuildError:
+        told(f"nothing moved: {manifest.path.name} and its locks are as they were, and with what was asked:")
+        raise
     left: list[str] = []
     settled = {one.path: _settled(one, found, left) for one in chosen if one.path in opened}
     final = replaced(text, {**exact, **settled})

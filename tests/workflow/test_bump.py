@@ -196,9 +196,11 @@ def test_everything(project: Callable[[], Project]) -> None:
 
 
 def test_nothing_is_written_where_there_is_no_solution(project: Callable[[], Project]) -> None:
+    told: list[str] = []
     with pytest.raises(StackbuildError, match=r"9\.9"):
-        move(project, "other==9.9")
+        bump(project(), [parse("other==9.9")], told.append)
     assert changed(project) == []
+    assert "stacks.toml and its locks are as they were" in told[-1]
 
 
 def commit(project: Callable[[], Project], *words: str) -> None:

@@ -179,6 +179,8 @@ class _Source(WheelFile):
         super().__init__(archive)
         self._members = members
         self._filename = filename
+        if self.data_dir in members:  # The library would look for its scheme without an end.
+            raise HostileInput(f"a file where a wheel has a folder: {filename}", got=self.data_dir)
 
     def read_dist_info(self, filename: str) -> str:
         return _inflated(self._members[f"{self.dist_info_dir}/{filename}"]).decode()

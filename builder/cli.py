@@ -55,7 +55,7 @@ def _summary(name: str) -> str:
 
 
 @click.command(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option("-C", "folder", metavar="FOLDER", default=".", help="Work as if started in this folder.")
+@click.option("-C", "folder", metavar="FOLDER", default=".", help="The folder of the project.")
 @click.option("--offline", is_flag=True, help="Ask no network for anything; STACKBUILD_OFFLINE=1 says the same.")
 @click.version_option(__version__, prog_name="stackbuild")
 @click.pass_context

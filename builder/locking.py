@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ class Making:
     Attributes:
         keep: whether existing pins stay; False is `--upgrade`.
         upgrade: names that move, and what they force.
+        toward: of these, the versions to take if possible; the others take the newest.
         require_signature: a base image of a registry must be signed, and is looked at again.
         refresh_missing: also move pins whose file nobody serves any more.
         vanished: the names of a lock's pins that no source has.
@@ -43,6 +44,7 @@ class Making:
     jobs: int
     keep: bool = True
     upgrade: frozenset[str] = frozenset()
+    toward: Mapping[str, str] = field(default_factory=dict)
     refresh_missing: bool = False
     require_signature: bool = False
     told: Callable[[str], None] = lambda _: None

@@ -28,8 +28,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             if path.exists():
                 shutil.copymode(path, scratch)
             yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
+            _sync(stream)
         os.replace(scratch, path)
     finally:
         scratch.unlink(missing_ok=True)
@@ -47,7 +46,14 @@ def replace(texts: Mapping[Path, str | None]) -> None:
         for path, text in texts.items():
             if text is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(replacing(path)).write(text.encode())
+                stream = stack.enter_context(replacing(path))
+                stream.write(text.encode())
+                _sync(stream)  # Else short texts are in no file yet when the first one gets its name.
     for path, text in texts.items():
         if text is None:
             path.unlink(missing_ok=True)
+
+
+def _sync(stream: BinaryIO) -> None:
+    stream.flush()
+    os.fsync(stream.fileno())

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 import pytest
 
 from builder.awaited import awaited
+from builder.exports import formats
 from builder.locks import Locks
 from builder.manifest.read import read
 
@@ -134,6 +135,21 @@ def test_every_option_of_readme_exists(tmp_path: Path) -> None:
         told = stackbuild(name, "--help", store=tmp_path / "store").stdout
         for option in re.findall(r"`(--[a-z-]+)", cell):
             assert option in told, f"stackbuild {name} {option}"
+
+
+def test_every_format_is_told_of_with_the_command(tmp_path: Path) -> None:
+    """`renovate` and `enterprise-gateway` were in no --help."""
+    told = " ".join(stackbuild("export", "--help", store=tmp_path / "store").stdout.split())
+    (row,) = re.findall(r"^\| `stackbuild export` .*$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)
+    names = set(formats())
+    assert "renovate" in names
+    assert not {one for one in names if one not in told or f"`{one}" not in row}
+
+
+def test_no_page_is_linked_twice_below_more() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## More\n")[2]
+    links = re.findall(r"\]\((docs/[a-z]+\.md)\)", text)
+    assert len(links) > 30 and len(links) == len(set(links))
 
 
 def test_every_page_is_linked() -> None:

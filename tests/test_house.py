@@ -25,7 +25,7 @@ ROOT: Final = Path(__file__).parent.parent
 LONGEST: Final = 400
 
 ORDER: Final = """
-    advice background chains closure ecosystem escaping frames purls redaction replacing
+    advice background chains closure ecosystem escaping frames guarded purls redaction replacing
     errors platforms
     digest lease scratch offline
     licences
@@ -37,7 +37,7 @@ ORDER: Final = """
     session
     requester
     net remote sandbox scan listing failed action difference program tar content blob
-    weight compression
+    weight compression comparison
     layer
     unpacked plan ahead transports processes files
     built

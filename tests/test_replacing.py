@@ -39,6 +39,21 @@ def test_several_files_on_a_full_disk(small: Path) -> None:
     assert first.read_text() == "new"
 
 
+def test_short_files_on_a_full_disk(small: Path) -> None:
+    """Short texts waited in buffers until some files had their names: a new lock came, and the manifest stayed."""
+    first, second = small / "first", small / "second"
+    first.write_text("old")
+    with (small / "ballast").open("wb", buffering=0) as ballast:
+        with pytest.raises(OSError):
+            while True:
+                ballast.write(bytes(4096))
+        ballast.truncate(ballast.tell() - 4096)  # Room for one file.
+    with pytest.raises(OSError) as caught:
+        replace({first: "new", second: "new"})
+    assert caught.value.errno == errno.ENOSPC
+    assert first.read_text() == "old" and not second.exists()
+
+
 def test_an_error_while_writing_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("old")

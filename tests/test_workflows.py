@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -62,6 +63,53 @@ def test_what_runs_a_strangers_code_has_no_secret(path: Path) -> None:
 def test_a_pipe_fails_with_any_of_its_commands(path: Path) -> None:
     """GitHub runs `shell: bash` with pipefail, and a shell that nobody names without it."""
     assert yaml.safe_load(path.read_text())["defaults"] == {"run": {"shell": "bash"}}
+
+
+@pytest.mark.parametrize("last", ["HEAD", "", "0" * 40])
+def test_the_main_branch_is_planned_since_the_last_good_run(last: str, tmp_path: Path) -> None:
+    """It was planned since the push before, though that one's run may have failed or been dropped: nobody built it."""
+    steps = yaml.safe_load((ROOT / ".github/workflows/main.yml").read_text())["jobs"]["plan"]["steps"]
+    (script,) = (step["run"] for step in steps if step.get("id") == "good")
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=t", "-c", "user.email=t@example.com"]
+    for words in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "one"]):
+        subprocess.run([*git, *words], check=True)
+    head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+    gh = tmp_path / "bin/gh"
+    gh.parent.mkdir()
+    gh.write_text(f"#!/bin/sh\necho {head if last == 'HEAD' else last}\n")
+    gh.chmod(0o755)
+    environ = {"PATH": f"{gh.parent}:{os.environ['PATH']}", "GITHUB_OUTPUT": "output", "GITHUB_REF_NAME": "main"}
+    subprocess.run(["bash", "-eo", "pipefail", "-c", script], cwd=tmp_path, env=environ, check=True)
+    assert (tmp_path / "output").read_text() == f"commit={head if last == 'HEAD' else ''}\n"
+    (plan,) = (step for step in steps if step.get("id") == "plan")
+    assert plan["env"]["SINCE"] == "${{ steps.good.outputs.commit }}" and '--since "$SINCE"' in plan["run"]
+
+
+USERS = {
+    "REGISTRY_PASSWORD": "docker login ",
+    "RELOCK_TOKEN": "gh ",
+    "github.token": "gh ",
+    "SIGNING_KEY": "stackbuild sign ",
+}
+"""What a step that is given a secret has to run."""
+
+
+def idle(document: dict[str, Any]) -> list[str]:
+    """Secrets that steps are given for nothing."""
+    steps = [step for job in document["jobs"].values() for step in job["steps"]]
+    given = [(one, step) for step in steps for one in re.findall(r"secrets\.(\w+)|(github\.token)", str(step))]
+    return [name for names, step in given for name in filter(None, names) if USERS[name] not in step["run"]]
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_no_step_is_given_a_secret_for_nothing(path: Path) -> None:
+    """The step that signs keyless had a private key in its environment, for cosign to see."""
+    assert idle(yaml.safe_load(path.read_text())) == []
+
+
+def test_a_secret_for_nothing_is_found() -> None:
+    step = {"run": "xargs cosign sign", "env": {"KEY": "${{ secrets.REGISTRY_PASSWORD || github.token }}"}}
+    assert idle({"jobs": {"a": {"steps": [step]}}}) == ["REGISTRY_PASSWORD", "github.token"]
 
 
 def exposed(document: dict[str, Any]) -> list[str]:

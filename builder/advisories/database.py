@@ -41,7 +41,7 @@ def open_databases(places: Sequence[str], store: Store, client: Client) -> Datab
         raise StackbuildError(
             "no database of advisories is named",
             expected="files that OSV publishes (all.zip of each ecosystem), or a service that speaks OSV's API",
-            next_step="stackbuild audit --database PATH_OR_URL, or [advisories] in the user's configuration",
+            next_step="name one: --database PATH_OR_URL, or [advisories] in the user's configuration",
         )
     return Databases(each=tuple(_open(place, store, client) for place in places))
 
@@ -53,7 +53,7 @@ def _open(place: str, store: Store, client: Client) -> Index | Service:
             raise StackbuildError(
                 f"a file, and no service: {place}",
                 expected="a path, or the URL of a service above /v1",
-                next_step="download it, and name the file: stackbuild audit --database PATH",
+                next_step="download it, and name the file: --database PATH",
             )
         return Service(place=place.rstrip("/").removesuffix("/v1"), client=client)
     return open_index(Path(place), store, {one.partition(":")[0] for one in orders()})

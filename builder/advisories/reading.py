@@ -51,7 +51,7 @@ def files(place: Path) -> tuple[Path, ...]:
             f"no database of advisories: {place}", expected="a folder with .zip, .json or .jsonl files of OSV entries"
         )
     if not place.is_file():
-        raise StackbuildError(f"no such file or folder: {place}", next_step="stackbuild audit --database FILE")
+        raise StackbuildError(f"no such file or folder: {place}", next_step="name a file or folder of OSV entries")
     if place.suffix not in _SUFFIXES:
         raise StackbuildError(
             f"no database of advisories: {place}", expected="all.zip, NAME.json, NAME.jsonl or a folder with such files"

@@ -102,7 +102,7 @@ class Service:
             where=f"{self.place}/v1/querybatch",
             expected=expected,
             got=got,
-            next_step="give the URL above /v1, or a database in files: stackbuild audit --database PATH",
+            next_step="give the URL above /v1, or a database in files: --database PATH",
         )
 
 

@@ -10,7 +10,7 @@ import click
 
 @click.command("affected", help=__doc__)
 @click.argument("package", metavar="NAME[<VERSION]")
-@click.option("--kind", default="", metavar="KIND", help="Only packages of this kind: apt, conda, npm, pip.")
+@click.option("--kind", default="", metavar="KIND", help="Only packages of this kind: apt, conda, fetch, npm, pip.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.pass_obj
 def command(folder: Path, package: str, kind: str, as_json: bool) -> None:

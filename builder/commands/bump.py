@@ -59,7 +59,10 @@ def command(
         return
     found = bump(project, asked or [parse(one) for one in fixed], say, images=images, dry=dry)
     for name in sorted(fixed.keys() - {name for change in found.changes for name, _, _ in change.moved}):
-        say(f"not moved: {name}, fixed in {fixed[name]}: something holds it back, or it is newer than exclude-newer")
+        say(
+            f"not moved: {name}, fixed in {fixed[name]}: something holds it back, it is newer than "
+            "exclude-newer, or it lies in a foreign base image"
+        )
     if as_json:
         edits = [{"where": one.where, "old": one.old, "new": one.new} for one in found.edits]
         print(json.dumps({"edits": edits, "locks": rows(found.changes), "left": list(found.left)}, indent=2))

@@ -14,8 +14,8 @@ import click
     "--format",
     "form",
     metavar="FORMAT",
-    help="conda-explicit, conda-env, requirements, pylock; openshift-template, kernelspec; kubeflow-spawner, "
-    "github-matrix, mermaid; may also be the first word.",
+    help="conda-explicit, conda-env, requirements, pylock; openshift-template, kernelspec, enterprise-gateway; "
+    "kubeflow-spawner, github-matrix, mermaid, renovate; may also be the first word.",
 )
 @click.option(
     "--for", "reader", metavar="READER", default="", help="Who reads it: eg-kubernetes, gp-docker, … of kernelspec."

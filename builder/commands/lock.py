@@ -59,7 +59,8 @@ def command(
             print(json.dumps({"problems": told}, indent=2))
         raise_all(problems)
         if not as_json:
-            print(f"{len(targets)} targets are locked" + (f", {left} await a source" if left else ""))
+            said = "1 target is locked" if len(targets) == 1 else f"{len(targets)} targets are locked"
+            print(said + (f", {left} {'awaits' if left == 1 else 'await'} a source" if left else ""))
         return
     for target in chosen:
         if target not in targets:

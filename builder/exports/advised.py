@@ -25,7 +25,9 @@ def sentence(advice: Advice) -> str:
         if number := len({one.id for one in found}):
             told = str(number) if parts else count(number, "advisory", "advisories")
             parts.append(text.format(told) + _levels(found))
-    return ", ".join(parts) or "no advisory is open"
+    if parts:
+        return ", ".join(parts)
+    return "no advisory is open" + (", as far as could be looked up" if any(gaps(advice)) else "")
 
 
 def _levels(found: Sequence[Advised]) -> str:

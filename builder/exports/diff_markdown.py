@@ -34,7 +34,7 @@ def render(report: Report) -> str:
     lines = [f"### {code(report.a)} → {code(report.b)}", "", *_summary(report)]
     room = LIMIT - len("\n".join(lines)) - _LEAST
     parts = [_targets(found, room // 2)] if found else []
-    if report.advice is not None and report.advice.rows:
+    if report.advice is not None and (report.advice.rows or any(advised.gaps(report.advice))):
         parts.append(_advice(report.advice, (room - sum(map(len, parts))) // 2))
     room -= sum(len(one) + 2 for one in parts)
     if least := sum(one.empty for one in found):

@@ -101,10 +101,11 @@ def private(text: str, passphrase: str, where: str) -> PrivateKey:
             found = load_der_private_key(cosign_key.opened(data, passphrase), None)
         else:
             found = load_pem_private_key(data, secret)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         if secret is not None:
             _refuse_locked(where, passphrase)
-        _refuse(where, "a private key in PEM, or the path of its file", type(error).__name__, _MAKE)
+        got = "a public key" if b"PUBLIC KEY" in data else "something else, or a damaged key"
+        _refuse(where, "a private key in PEM, or the path of its file", got, _MAKE)
     public_one = _judged(found.public_key(), where, where)
     return PrivateKey(public_one, found)  # type: ignore[arg-type]  # Its public half has been judged.
 
@@ -126,8 +127,8 @@ def public(path: Path, name: str) -> PublicKey:
         _refuse(name, "a public key, which may be shown to everybody", "a private key", _PUBLISH)
     try:
         found = load_pem_public_key(data)
-    except (ValueError, UnsupportedAlgorithm) as error:
-        _refuse(name, "a public key in PEM", type(error).__name__, _PUBLISH)
+    except (ValueError, UnsupportedAlgorithm):
+        _refuse(name, "a public key in PEM", "something else, or a damaged key", _PUBLISH)
     return _judged(found, name, name)
 
 

@@ -91,7 +91,7 @@ class Registry:
             return None
         if answer.status >= 400:
             raise self.refused(name, answer)
-        return self._document("", answer)
+        return self._document(name if url == f"{self.base}/manifests/{name}" else "", answer)
 
     def _got(self, url: str) -> Answer:
         return self.client.exchange("GET", url, headers=_ACCEPT, limit=_LIMIT)

@@ -13,7 +13,8 @@ from builder.advisories.holdings import Affected, Deployed, Held
 from builder.awaited import ready
 from builder.digest import Digest
 from builder.errors import StackbuildError
-from builder.kinds import kinds, submodule
+from builder.kinds import submodule
+from builder.locks import formats
 from builder.manifest.shape import request_name
 from builder.workflow.project import Project
 from builder.workflow.released import Contents
@@ -55,8 +56,9 @@ def question(text: str, kind: str = "") -> Question:
             expected="NAME, or a name with bounds: openssl<3.0.14, numpy>=1.26,<2",
             next_step="stackbuild affected 'NAME<VERSION'   # in quotes, or the shell reads a file",
         )
-    if kind and kind not in kinds():
-        raise StackbuildError(f"no such kind: {kind}", expected=f"one of {', '.join(kinds())}")
+    known = dict.fromkeys(owner for _, owner in formats().values() if owner != "oci")
+    if kind and kind not in known:
+        raise StackbuildError(f"no such kind of packages: {kind}", expected=f"one of {', '.join(known)}")
     return Question(name=found[1], bounds=tuple((one[1], one[2]) for one in _BOUND.finditer(found[2])), kind=kind)
 
 

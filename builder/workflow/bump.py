@@ -92,14 +92,19 @@ def bump(
     moving = together.widened(manifest, wanted) if wanted else {one.name for one in there}
     chosen = [one for one in there if one.name in moving]
     _known(project, asked, chosen, images)
+    wish = Wish(upgrade=frozenset(moving), toward={name: version for name, version in wanted.items() if version})
     exact = {one.path: one.at(wanted[one.name]) for one in chosen if wanted.get(one.name)}
     opened = {one.path: one.opened() for one in chosen if one.path not in exact}
-    found = _solved(project, replaced(text, {**exact, **opened}), moving, chosen, told)
+    try:
+        found = _solved(project, replaced(text, {**exact, **opened}), wish, chosen, told)
+    except StackbuildError:
+        told(f"nothing moved: {manifest.path.name} and its locks are as they were, and with what was asked:")
+        raise
     left: list[str] = []
     settled = {one.path: _settled(one, found, left) for one in chosen if one.path in opened}
     final = replaced(text, {**exact, **settled})
     if opened and opened != settled:
-        found = _solved(project, final, moving, chosen, told)
+        found = _solved(project, final, wish, chosen, told)
     changes = tuple(found.changes())
     if not dry:
         replace({manifest.path: final, **found.texts(changes)})
@@ -167,17 +172,24 @@ def _pins(project: Project, targets: Iterable[Target]) -> Iterator[Pin]:
             yield from lock.pins if lock else ()
 
 
-def _solved(project: Project, text: str, names: Collection[str], at: Sequence[Place], told: Told) -> Solution:
+def _solved(project: Project, text: str, wish: Wish, at: Sequence[Place], told: Told) -> Solution:
     """The locks that answer a manifest of this text, unwritten.
 
-    Names move in the targets that ask for them at these places, and in all where nobody does.
+    Names move in the targets that ask for them at these places, and where an ancestor brings them there, as a child's
+    request cannot be met otherwise; in all where nobody asks.
     """
     manifest = loads(text, project.manifest.path)
     fresh = Project(manifest=manifest, locks=Locks(project.locks.folder), store=project.store)
     paths = {one.path.partition("[")[0].rpartition(".")[0] for one in at}
     asking = {target for target in manifest.targets() if any(path in paths for path, _ in manifest.asking(target))}
-    wish = Wish(upgrade=frozenset(names), within=frozenset(asking) if at else None)
-    return solve(fresh, ready(manifest, fresh.locks), wish, told)
+    bringing = {
+        above
+        for above in {one for target in asking for one in manifest.lineage(target)} - asking
+        if any(request_name(pin.name) in wish.upgrade for pin in _pins(fresh, [above]))
+    }
+    within = frozenset(asking | bringing) if at else None
+    narrowed = Wish(upgrade=wish.upgrade, toward=wish.toward, within=within)
+    return solve(fresh, ready(manifest, fresh.locks), narrowed, told)
 
 
 def _settled(place: Place, found: Solution, left: list[str]) -> str:

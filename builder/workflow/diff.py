@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from builder.difference import Pair, Report, compare, pair_name, push, same
+from builder.comparison import compare, push, same
+from builder.difference import Pair, Report, pair_name
 from builder.errors import StackbuildError
 from builder.manifest.model import Target
 from builder.workflow import sides

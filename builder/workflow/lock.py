@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -37,6 +37,7 @@ class Wish:
         upgrade_all: every pin may move.
         upgrade: these names may, and what they force,
         within: in these targets; None for all.
+        toward: of names in `upgrade`, the versions that they are to have if they can; the others take the newest.
         refresh_missing: pins may whose file no source has any more.
         require_signature: base images of registries must be signed, those too that stay.
     """
@@ -44,6 +45,7 @@ class Wish:
     upgrade_all: bool = False
     upgrade: frozenset[str] = frozenset()
     within: frozenset[Target] | None = None
+    toward: Mapping[str, str] = field(default_factory=dict)
     refresh_missing: bool = False
     require_signature: bool = False
 
@@ -90,6 +92,7 @@ def solve(project: Project, targets: Sequence[Target], wish: Wish, told: Told) -
         jobs=os.cpu_count() or 1,
         keep=not wish.upgrade_all,
         upgrade=together.widened(project.manifest, wish.upgrade),
+        toward=wish.toward,
         refresh_missing=wish.refresh_missing,
         require_signature=wish.require_signature,
         told=told,
@@ -149,7 +152,7 @@ _Solved = Mapping[tuple[Target, str], tuple[Lock, str]]
 def _solve(making: Making, targets: Sequence[Target], within: Collection[Target] | None) -> _Solved:
     """Kind by kind, since pip reads the Python that apt pinned; in each, all targets at once, parents first."""
     solved: dict[tuple[Target, str], tuple[Lock, str]] = {}
-    still = replace(making, upgrade=frozenset())
+    still = replace(making, upgrade=frozenset(), toward={})
     for module in _lockers():
         shared = module.prepare(making)
         running: dict[Target, Future[dict[str, tuple[Lock, str]]]] = {}

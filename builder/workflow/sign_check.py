@@ -56,7 +56,10 @@ def check(
         for tag in _tags(project, name, templates):
             named = manifests(registry, tag)
             if named is None:
-                raise StackbuildError(f"no such image: {name}{'@' if tag.startswith('sha256:') else ':'}{tag}")
+                raise StackbuildError(
+                    f"no such image: {name}{'@' if tag.startswith('sha256:') else ':'}{tag}",
+                    next_step="stackbuild sign --check IMAGE, with those that were pushed",
+                )
             found |= dict.fromkeys((named[0], *named[1]))
         return [(name, digest) for digest in found]
 

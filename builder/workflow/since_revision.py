@@ -72,6 +72,12 @@ def planned_at(project: Project, revision: str) -> dict[Target, Planned]:
 def _export(folder: Path, revision: str, manifest: str, into: Path) -> None:
     """The manifest, locks, overlays and scripts of a revision; git's own archive, nothing of the work tree."""
     prefix = git(folder, "rev-parse", "--show-prefix").decode().strip()
+    if not commit_of(folder, revision):
+        raise StackbuildError(
+            f"no such revision: {revision}",
+            where=str(folder),
+            next_step="name a revision that git knows; in CI, fetch enough history",
+        )
     present = git(folder, "ls-tree", "--name-only", "--end-of-options", f"{revision}:{prefix}").decode().split("\n")
     wanted = [name for name in (manifest, *FOLDERS) if name in present]
     if manifest not in wanted:

@@ -11,7 +11,8 @@ import pytest
 from markdown_it import MarkdownIt
 
 from builder.advice import Advice, Advised, Became
-from builder.difference import Asked, Cause, Contents, Layer, Package, Report, compare, push
+from builder.comparison import compare, push
+from builder.difference import Asked, Cause, Contents, Layer, Package, Report
 from builder.digest import Digest
 from builder.errors import StackbuildError
 from builder.exports import renderer
@@ -294,15 +295,16 @@ def test_no_advisories_and_nobody_asked() -> None:
     assert json.loads(renderer("diff", "json")(report(bumped(LAB))))["advisories"] is None
 
 
-def test_what_could_not_be_looked_up_is_said() -> None:
-    found = asked(
-        advised("open"), uncovered={"conda": 3}, unknown=(LAB,), databases=(("all.zip", 9, 2), ("https://e", None, 0))
-    )
+@pytest.mark.parametrize("rows", [(advised("open"),), ()], ids=["with advisories", "without"])
+def test_what_could_not_be_looked_up_is_said(rows: tuple[Advised, ...]) -> None:
+    """In Markdown it was not, where no advisory was told: a damaged database had nothing open."""
+    found = asked(*rows, uncovered={"conda": 3}, unknown=(LAB,), databases=(("all.zip", 9, 2), ("https://e", None, 0)))
     for form in ("text", "markdown"):
         text = renderer("diff", form)(found)
         assert "not looked up, as no database knows them for certain: 3 of conda" in text
         assert f"not looked up, as it is not known what they hold: {LAB}" in text
         assert "all.zip: 2 of 9 entries could not be read" in text and "https://e" not in text
+        assert ("no advisory is open, as far as could be looked up" in text) is (not rows)
 
 
 @pytest.mark.parametrize(

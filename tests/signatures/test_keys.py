@@ -132,3 +132,11 @@ def test_no_public_key(tmp_path: Path) -> None:
         with pytest.raises(StackbuildError, match="not a key for signatures") as caught:
             public(tmp_path / "one.pub", "keys/one.pub")
         assert caught.value.where == "keys/one.pub"
+        assert "Error" not in caught.value.got
+
+
+def test_the_wrong_half_of_a_pair(tmp_path: Path) -> None:
+    """It said no more than `ValueError`."""
+    with pytest.raises(StackbuildError) as caught:
+        private(str(pair(tmp_path, "one")[1]), "", "--key")
+    assert caught.value.got == "a public key"

@@ -205,6 +205,9 @@ def test_a_manifest_with_a_foreign_digest(registry: FakeRegistry) -> None:
     registry.broken[f"/v2/team/base/manifests/{asked}"] = lambda request: reply(request, 200, b"{}")
     with pytest.raises(HostileInput, match="wrong digest"):
         opened(registry).document(asked)
+    one = opened(registry)
+    with pytest.raises(HostileInput, match="wrong digest"):  # It was taken: `sign` looked at what is in such an index.
+        one.found(f"{one.base}/manifests/{asked}")
 
 
 def test_a_registry_that_lies_about_a_tag(registry: FakeRegistry) -> None:

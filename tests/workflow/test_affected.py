@@ -76,9 +76,12 @@ def test_what_is_no_question(text: str) -> None:
         question(text)
 
 
-def test_no_such_kind() -> None:
-    with pytest.raises(StackbuildError, match="no such kind"):
-        question("openssl", "deb")
+@pytest.mark.parametrize("kind", ["deb", "overlay"])
+def test_no_such_kind(kind: str) -> None:
+    """Kinds without packages were taken, and told of."""
+    with pytest.raises(StackbuildError, match="no such kind") as caught:
+        question("openssl", kind)
+    assert caught.value.expected == "one of apt, conda, pip, npm, fetch"
 
 
 def test_targets_of_the_catalogue(tmp_path: Path) -> None:

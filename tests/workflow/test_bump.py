@@ -138,6 +138,21 @@ def test_who_has_it_only_through_others_keeps_it(project: Callable[[], Project],
     assert locked(project, "app")["other"] == "1.2" and locked(project, "side")["other"] == "1.0"
 
 
+def test_what_a_parent_brings_moves_there(project: Callable[[], Project]) -> None:
+    """Nobody asks `low` for `other`, which `fourth` needs: no bump could meet the request of its child."""
+    path = project().manifest.path
+    low = '[images.low]\nfrom = "base"\npip = ["fourth==1.0"]\n'
+    high = '[images.high]\nfrom = "low"\npip = ["other==1.0"]\n'
+    path.write_text(f"{path.read_text()}{low}constraints = ['other<1.1']\n{high}")
+    lock.lock(project(), tuple(project().manifest.targets()), lock.Wish(), lambda _: None)
+    path.write_text(path.read_text().replace("constraints = ['other<1.1']\n", ""))
+    move(project, "other==1.1")
+    assert locked(project, "low") == {"fourth": "1.0", "other": "1.1"} and locked(project, "high") == {}
+    move(project, "other")
+    assert locked(project, "low") == {"fourth": "1.0", "other": "1.2"} and locked(project, "app")["other"] == "1.2"
+    assert lock.check(project(), tuple(project().manifest.targets())) == []
+
+
 def test_one_image(project: Callable[[], Project]) -> None:
     move(project, "other", images=("side",))
     assert (locked(project, "app")["other"], locked(project, "side")["other"]) == ("1.0", "1.2")
@@ -181,9 +196,11 @@ def test_everything(project: Callable[[], Project]) -> None:
 
 
 def test_nothing_is_written_where_there_is_no_solution(project: Callable[[], Project]) -> None:
+    told: list[str] = []
     with pytest.raises(StackbuildError, match=r"9\.9"):
-        move(project, "other==9.9")
+        bump(project(), [parse("other==9.9")], told.append)
     assert changed(project) == []
+    assert "stacks.toml and its locks are as they were" in told[-1]
 
 
 def commit(project: Callable[[], Project], *words: str) -> None:

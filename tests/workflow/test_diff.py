@@ -316,6 +316,7 @@ def test_the_command(site: Site) -> None:
     done = run(site, "v1", ".", "--format", "markdown")
     assert done.exit_code == 0 and done.output == renderer("diff", "markdown")(of(site, "v1", "."))
     assert json.loads(run(site, "v1", "--format", "json").output)["targets"][0]["a"] == both("lab")[0]
+    assert run(site, "v1", "--json").output == run(site, "v1", "--format", "json").output
     assert run(site, "v1").output == renderer("diff", "text")(of(site, "v1"))
     assert (run(site, "v1", "--exit-code").exit_code, run(site, "--exit-code").exit_code) == (1, 0)
 

@@ -42,6 +42,12 @@ def test_what_a_change_touches(site: Site) -> None:
     (path / "etc/new").unlink()
 
 
+def test_a_revision_that_is_not_there(site: Site) -> None:
+    """It told which of git's commands had failed."""
+    said = site.try_("plan", "--since", "nowhere")
+    assert said.code == 1 and said.err.startswith("error: no such revision: nowhere\n")
+
+
 def test_a_pip_bump_reaches_the_children(site: Site) -> None:
     path = next((site.folder / "locks/jupyter").glob("linux-amd64.pip.txt"))
     before = path.read_text()

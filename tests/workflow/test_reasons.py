@@ -47,10 +47,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
         subprocess.run(["git", *words], cwd=found.folder, check=True)
     for path in (found.folder / "locks/jupyter").glob("*.pip.txt"):
         parts = path.read_text().split("\n\n")
-        (babel,) = (part for part in parts if part.startswith("babel=="))
+        (babel,) = (part for part in parts if part.startswith("# babel\n"))
         version = babel.partition("==")[2].split()[0]
         parts = [part.replace(version, "2.99.0") if part == babel else part for part in parts]
-        path.write_text("\n\n".join(part for part in parts if not part.startswith("send2trash==")))
+        path.write_text("\n\n".join(part for part in parts if not part.startswith("# send2trash\n")))
     overlay = found.folder / "overlays/gp-lab/etc"
     overlay.mkdir(exist_ok=True)
     (overlay / "new").write_text("x")

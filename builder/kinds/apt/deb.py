@@ -9,6 +9,7 @@ import re
 import tarfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
 
@@ -71,9 +72,20 @@ def read(path: str) -> Deb:
     Raises:
         BadDeb: it is not well formed.
     """
-    try:
+    with _judged(path):
         return _read(path)
-    except (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, ValueError) as error:
+
+
+@contextmanager
+def _judged(path: str) -> Iterator[None]:
+    """Tell as damage of the package what its readers raise.
+
+    Raises:
+        BadDeb: it cannot be read.
+    """
+    try:
+        yield
+    except (tarfile.TarError, lzma.LZMAError, gzip.BadGzipFile, zlib.error, EOFError, ValueError) as error:
         raise BadDeb(f"{path}: {error or type(error).__name__}") from None
 
 
@@ -172,7 +184,11 @@ def reader(name: str, raw: io.BytesIO) -> io.BufferedIOBase:
 
 
 def entries(deb: Deb) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
-    """The members of the data archive, in its order, while their content can be read."""
+    """The members of the data archive, in its order, while their content can be read.
+
+    Raises:
+        TarError, LZMAError, zlib.error, EOFError, OSError, ValueError: it is damaged; `unpack` says what was read then.
+    """
     name, offset, size = deb.data
     with open(deb.path, "rb") as stream:
         stream.seek(offset)

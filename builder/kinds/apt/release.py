@@ -67,7 +67,7 @@ def parse(text: str, *, where: str) -> Release:
     try:
         date = _time(fields["Date"])
         until = _time(fields["Valid-Until"]) if "Valid-Until" in fields else None
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, OverflowError) as error:
         raise HostileInput(
             "Release file without a proper Date", where=where, expected="RFC 5322 dates", got=str(error)
         ) from None

@@ -14,12 +14,14 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from builder.errors import HostileInput
 from builder.frames import BadFrame
+from builder.guarded import Guarded
 from builder.kinds.apt.deb import BadDeb
-from builder.kinds.fetch.member import LIMITS, Found, Limits, Readable, damaged
+from builder.kinds.fetch.member import LIMITS, Found, Limits, damaged
 from builder.kinds.fetch.tar import data_of_deb
 from builder.kinds.fetch.tar import members as tar_members
 from builder.kinds.fetch.zip import members as zip_members
@@ -46,19 +48,7 @@ def members(path: Path, form: str, where: str, limits: Limits = LIMITS) -> Itera
         for number, (member, content) in enumerate(found):
             if number >= limits.members:
                 raise HostileInput(f"an archive has more than {limits.members} members", where=where)
-            yield member, None if content is None else _Guarded(content, where)
-
-
-class _Guarded:
-    """The content of a member, whose damage is told as that of the archive."""
-
-    def __init__(self, inner: Readable, where: str) -> None:
-        self._inner = inner
-        self._where = where
-
-    def read(self, size: int = -1, /) -> bytes:
-        with _reading(self._where):
-            return self._inner.read(size)
+            yield member, None if content is None else Guarded(content, partial(_reading, where))
 
 
 @contextmanager

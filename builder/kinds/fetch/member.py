@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 from builder.errors import HostileInput
+from builder.guarded import Readable
 from builder.tree import NEWEST
 
 
@@ -52,10 +53,6 @@ class Member:
     program: bool = False
     special: str = ""
     mtime: int = NEWEST
-
-
-class Readable(Protocol):
-    def read(self, size: int = ..., /) -> bytes: ...
 
 
 Found = tuple[Member, Readable | None]

@@ -14,8 +14,9 @@ from typing import IO, cast
 
 from builder.errors import HostileInput
 from builder.frames import Frames
+from builder.guarded import Readable
 from builder.kinds.apt.deb import BadDeb, Part, ar_members
-from builder.kinds.fetch.member import Found, Limits, Member, Readable, bomb, damaged, link_text
+from builder.kinds.fetch.member import Found, Limits, Member, bomb, damaged, link_text
 from builder.tree import NEWEST, safe
 
 _BLOCK = 1 << 16

@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from builder.errors import HostileInput, StackbuildError
+from builder.guarded import Readable
 from builder.kinds.fetch.archive import members
-from builder.kinds.fetch.member import LIMITS, Limits, Member, Readable, damaged
+from builder.kinds.fetch.member import LIMITS, Limits, Member, damaged
 from builder.kinds.fetch.pattern import matches
 from builder.kinds.fetch.request import Item
 from builder.tree import Entry, File

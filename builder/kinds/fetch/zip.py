@@ -19,6 +19,8 @@ def members(stream: IO[bytes], where: str, room: int) -> Iterator[Found]:
         for info in archive.infolist():
             # zipfile ends a name at a NUL, which what it was made from still has.
             path = safe(info.orig_filename, where)
+            if info.header_offset < 0:
+                raise HostileInput(f"no member where the archive's directory says: {path}", where=where)
             total += info.file_size
             if total > room:
                 raise bomb(where, room)

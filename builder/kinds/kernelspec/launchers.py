@@ -56,7 +56,7 @@ def _members(archive: zipfile.ZipFile, filename: str, places: dict[str, str]) ->
     count = 0
     for one in archive.infolist():
         place = next((place for place in places if one.filename.startswith(place)), None)
-        if place is None or one.is_dir():
+        if place is None or one.filename.endswith("/"):
             continue
         count += 1
         if count > _MOST_FILES or one.file_size > _MOST_BYTES:

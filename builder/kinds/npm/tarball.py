@@ -14,10 +14,13 @@ import json
 import tarfile
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import IO, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from builder.errors import HostileInput
+from builder.guarded import Guarded, Readable
 from builder.kinds.npm.lockfile import sha512
 from builder.kinds.npm.package import Package
 from builder.tree import safe
@@ -39,7 +42,7 @@ class Member(NamedTuple):
     path: str
     executable: bool
     size: int
-    stream: IO[bytes]
+    stream: Readable
 
 
 class Manifest(NamedTuple):
@@ -64,31 +67,42 @@ def members(path: Path, where: str) -> Iterator[Member]:
     """
     count = total = 0
     ignores: set[str] = set()
-    try:
-        with (
-            path.open("rb") as raw,
-            gzip.GzipFile(fileobj=raw) as stream,
-            tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header) as tar,
-        ):
-            for info in tar:
-                count, total = count + 1, total + max(0, info.size)
-                if count > _MOST_FILES or total > _MOST_BYTES:
-                    raise _bomb(where)
-                name = info.name.removeprefix("./").partition("/")[2]
-                if info.isdir() or info.issym() or info.islnk() or not name:
+    with (
+        _judged(where),
+        path.open("rb") as raw,
+        gzip.GzipFile(fileobj=raw) as stream,
+        tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header) as tar,
+    ):
+        for info in tar:
+            count, total = count + 1, total + max(0, info.size)
+            if count > _MOST_FILES or total > _MOST_BYTES:
+                raise _bomb(where)
+            name = info.name.removeprefix("./").partition("/")[2]
+            if info.isdir() or info.issym() or info.islnk() or not name:
+                continue
+            content = tar.extractfile(info) if info.isreg() else None
+            if content is None:
+                raise HostileInput(f"an npm package holds a device or pipe: {where}", got=info.name[:200])
+            safe(info.name, where)
+            name = safe(name, where)
+            if name.rpartition("/")[2] == ".npmignore":
+                ignores.add(name)
+            elif name.rpartition("/")[2] == ".gitignore":
+                name = name.removesuffix(".gitignore") + ".npmignore"
+                if name in ignores:
                     continue
-                content = tar.extractfile(info) if info.isreg() else None
-                if content is None:
-                    raise HostileInput(f"an npm package holds a device or pipe: {where}", got=info.name[:200])
-                safe(info.name, where)
-                name = safe(name, where)
-                if name.rpartition("/")[2] == ".npmignore":
-                    ignores.add(name)
-                elif name.rpartition("/")[2] == ".gitignore":
-                    name = name.removesuffix(".gitignore") + ".npmignore"
-                    if name in ignores:
-                        continue
-                yield Member(name, bool(info.mode & 0o111), info.size, content)
+            yield Member(name, bool(info.mode & 0o111), info.size, Guarded(content, partial(_judged, where)))
+
+
+@contextmanager
+def _judged(where: str) -> Iterator[None]:
+    """Tell as damage of the package what its readers raise.
+
+    Raises:
+        HostileInput: it cannot be read.
+    """
+    try:
+        yield
     except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error, OverflowError) as error:
         if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EIO}:
             raise

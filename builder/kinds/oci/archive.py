@@ -13,12 +13,15 @@ import hashlib
 import tarfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Literal, TypeAlias, cast
 
 from builder.digest import Digest
 from builder.errors import HostileInput
+from builder.guarded import Guarded
 from builder.unpacked import DecompressionError, decompressed
 
 MOST_BYTES = 128 << 30
@@ -68,21 +71,18 @@ class Layer:
         Raises:
             HostileInput: the blob is no layer, or one that may not be.
         """
-        try:
-            with decompressed(self._path) as stream:
-                counted = _Counted(stream, self)
-                with tarfile.open(
-                    fileobj=cast(IO[bytes], counted),
-                    mode="r|",
-                    tarinfo=_Header,
-                    bufsize=1 << 20,
-                    errors="surrogateescape",
-                ) as tar:
-                    self._tar = tar
-                    yield from _judged(tar, self._name)
-                    self._rest(tar)
-        except (DecompressionError, tarfile.TarError, EOFError, OSError, zlib.error, ValueError) as error:
-            raise HostileInput(f"not a layer: {self._name}", got=f"{type(error).__name__}: {error}"[:200]) from None
+        with _judged(self._name), decompressed(self._path) as stream:
+            counted = _Counted(stream, self)
+            with tarfile.open(
+                fileobj=cast(IO[bytes], counted),
+                mode="r|",
+                tarinfo=_Header,
+                bufsize=1 << 20,
+                errors="surrogateescape",
+            ) as tar:
+                self._tar = tar
+                yield from _judge(tar, self._name)
+                self._rest(tar)
 
     def _rest(self, tar: tarfile.TarFile) -> None:
         """What follows the end mark counts for the diff ID; were it more than zeros, readers might not agree on it."""
@@ -91,12 +91,12 @@ class Layer:
             if data.strip(b"\0"):
                 raise HostileInput(f"bytes follow the end of a layer: {self._name}")
 
-    def content(self, member: Member) -> IO[bytes]:
+    def content(self, member: Member) -> Guarded:
         """The bytes of the file that was yielded last."""
         assert self._tar is not None
         found = self._tar.extractfile(member.info)
         assert found is not None, member.path
-        return found
+        return Guarded(found, partial(_judged, self._name))
 
     @property
     def diff_id(self) -> Digest:
@@ -134,7 +134,20 @@ class _Header(tarfile.TarInfo):
         return found
 
 
-def _judged(tar: tarfile.TarFile, name: str) -> Iterator[Member]:
+@contextmanager
+def _judged(name: str) -> Iterator[None]:
+    """Tell as damage of the layer what its readers raise.
+
+    Raises:
+        HostileInput: it is none, or damaged.
+    """
+    try:
+        yield
+    except (DecompressionError, tarfile.TarError, EOFError, OSError, zlib.error, ValueError) as error:
+        raise HostileInput(f"not a layer: {name}", got=f"{type(error).__name__}: {error}"[:200]) from None
+
+
+def _judge(tar: tarfile.TarFile, name: str) -> Iterator[Member]:
     solid: set[str] = {""}  # Folders of this layer, or of the layers below as far as this one can tell.
     other: set[str] = set()
     for number, info in enumerate(tar):

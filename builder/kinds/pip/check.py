@@ -20,9 +20,6 @@ from builder.kinds.pip.lockfile import PipLock, pin_line, request_line
 from builder.kinds.pip.target import environment, tags
 from builder.lock import Lock, Pin
 
-DIRECT = "stacks.toml"
-"""What a pin's `via` says for a direct request."""
-
 Inherited = Sequence[tuple[str, Lock]]
 """The ancestors' names and locks, root first."""
 

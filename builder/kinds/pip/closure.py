@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from packaging.utils import canonicalize_name
 
-from builder.kinds.pip.check import DIRECT
+from builder.kinds.pip.askers import DIRECT
 from builder.kinds.pip.requirement import active, foreign, holds, parse, text
 
 

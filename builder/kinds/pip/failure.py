@@ -13,7 +13,7 @@ from dataclasses import replace
 from builder.cells import CellError
 from builder.errors import Problems, StackbuildError, Unreachable, raise_all
 from builder.kinds.pip import requirement
-from builder.kinds.pip.check import DIRECT
+from builder.kinds.pip.askers import DIRECT
 from builder.kinds.pip.choose import elsewhere, shortened, visible, wheel_tags
 from builder.kinds.pip.index import Indexes
 from builder.kinds.pip.page import released
@@ -45,7 +45,8 @@ def explain(error: NoSolution, attempt: Attempt, again: Again, requires: Require
 
 def _beside_pins(error: NoSolution, question: PipQuestion) -> NoSolution:
     """The resolver's own words, and where the pins that they are about come from."""
-    named = set(re.findall(r"[A-Za-z0-9][A-Za-z0-9._-]*", "\n".join(error.explanation)))
+    words = "\n".join(error.explanation).replace(f"{DIRECT} requests ", "")  # A verb there, and a package's name too.
+    named = set(re.findall(r"[A-Za-z0-9][A-Za-z0-9._-]*", words))
     error.where = "\n".join(
         f"{name}=={pin.version} is pinned by {image}"
         for name, (image, pin) in sorted(question.pinned.items())
@@ -173,7 +174,8 @@ def _hidden(error: NoSolution, attempt: Attempt, again: Again, indexes: Indexes)
         free = again(attempt.without_cutoff())
     except StackbuildError:
         return None
-    named = set(re.findall(r"[A-Za-z0-9][A-Za-z0-9._-]*", "\n".join(error.explanation)))
+    words = "\n".join(error.explanation).replace(f"{DIRECT} requests ", "")  # A verb there, and a package's name too.
+    named = set(re.findall(r"[A-Za-z0-9][A-Za-z0-9._-]*", words))
     names = frozenset(name for name, _ in free if name in named and name not in question.pinned)
     late: Sequence[str] = ()
     if names:

@@ -1,6 +1,6 @@
 """The text of a pip lock: `locks/<image>/<stem>.pip.txt` and `….pip-build.txt`.
 
-    # stackbuild-lock: 1
+    # stackbuild-lock: 2
     # written by `stackbuild lock`; edit stacks.toml instead
     # python: 3.11.2
     # platform: linux/amd64
@@ -12,18 +12,24 @@
     #
     # without: nvidia-nccl-cu12               (left out though something requires it; stacks.toml says why)
 
+    # anyio
     anyio==4.9.0 \\
         --hash=sha256:…
         # file: anyio-4.9.0-py3-none-any.whl 100916
         # index: pytorch-cpu                    (only if not the default index)
         # requires: idna>=2.8                   (each Requires-Dist that is active for the target)
-        # via httpx
+        # via jupyter-server                    (only if the lock does not show otherwise who asks for it)
 
 `pip install -r` and `uv pip install -r` read it as it stands, with `--require-hashes`.
 
-There is exactly one text for a lock: whatever `dumps` would not write, `loads` refuses. An unchanged line parts
-every two items (`#` between requests, an empty line between pins), as git conflicts where two changes touch.
+There is exactly one text for a lock: whatever `dumps` would not write, `loads` refuses. Unchanged lines part every two
+items (`#` between requests, an empty line and the name between pins), as git conflicts where two changes touch: with
+the empty line alone, a pin that comes or goes touches the next one that moves. Who asks for a pin is read off the
+requests and the requirements: written at each pin, it would change where nothing moved, and conflict there. What an
+ancestor's package requires under an extra that only the child asks for is nowhere else, so it is written.
 The drawback: two branches that add different pins at the same place still conflict, as in any sorted list.
+
+Format 1 had no names between pins, and all of `via`. It is read as it is, and written anew by the next `lock`.
 
 Loading is on the path of a build with nothing to do, so nothing slow is imported here.
 """
@@ -31,15 +37,17 @@ Loading is on the path of a build with nothing to do, so nothing slow is importe
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from builder.digest import Digest
 from builder.errors import StackbuildError, raise_all
+from builder.kinds.pip.askers import askers
 from builder.lock import Lock, Pin
 
-FORMAT = "1"
+FORMAT = "2"
+FORMATS = ("1", FORMAT)
 _WRITTEN = "# written by `stackbuild lock`; edit stacks.toml instead"
 _TARGET = ("python", "platform", "glibc")
 _LISTED = ("request", "constraint", "without")
@@ -61,6 +69,7 @@ class PipLock(Lock):
         python: the target's CPython with its patch version.
         platform: `linux/amd64`.
         glibc: the target's, `2.36`: wheels built for a newer one do not load there.
+        form: the format of its text, one of `FORMATS`; locks that differ in it alone are equal.
     """
 
     python: str
@@ -68,6 +77,7 @@ class PipLock(Lock):
     glibc: str
     constraints: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+    form: str = field(default=FORMAT, compare=False)
 
 
 def dumps(lock: PipLock) -> str:
@@ -76,13 +86,14 @@ def dumps(lock: PipLock) -> str:
     Raises:
         StackbuildError: a value would break its line.
     """
-    lines = [f"# stackbuild-lock: {FORMAT}", _WRITTEN]
+    lines = [f"# stackbuild-lock: {lock.form}", _WRITTEN]
     lines += [f"# {key}: {getattr(lock, key)}" for key in _TARGET]
     for key, items in _listed(lock):
         for item in items:
             lines += ["#", f"# {key}: {item}"]
+    asking = _asking(lock)
     for pin in lock.pins:
-        lines += ["", *_pin_lines(pin)]
+        lines += ["", *_pin_lines(pin, asking, lock.form)]
     if any(map(_CONTROL.search, lines)):
         raise StackbuildError("a lock's value holds a control character", next_step="relock; report the package")
     return "\n".join(lines) + "\n"
@@ -93,7 +104,14 @@ def _listed(lock: PipLock) -> tuple[tuple[str, tuple[str, ...]], ...]:
     return ("request", lock.request), ("constraint", lock.constraints), ("without", lock.without)
 
 
-def _pin_lines(pin: Pin) -> Iterator[str]:
+def _asking(lock: PipLock) -> Mapping[str, Set[str]]:
+    """Who asks for each pin, as far as the text need not say it; format 1 says it all."""
+    return {pin.name: set() for pin in lock.pins} if lock.form == "1" else askers(lock.request, lock.pins)
+
+
+def _pin_lines(pin: Pin, asking: Mapping[str, Set[str]], form: str) -> Iterator[str]:
+    if form != "1":
+        yield f"# {pin.name}"
     yield f"{pin.name}=={pin.version} \\"
     yield f"    --hash={pin.digest}"
     yield f"    # file: {pin.filename} {pin.size}"
@@ -102,16 +120,18 @@ def _pin_lines(pin: Pin) -> Iterator[str]:
     for key, value in pin.fields:
         yield f"    # {key}: {value}"
     for name in pin.via:
-        yield f"    # via {name}"
+        if name not in asking[pin.name]:
+            yield f"    # via {name}"
 
 
 def pin_line(lock: PipLock, name: str) -> int:
     """The line, counted from 1, of a pin in the lock's text; 1 where the lock has no such pin."""
     line = 1 + len(_TARGET) + 1 + 2 * sum(len(items) for _, items in _listed(lock)) + 2
+    asking = _asking(lock)
     for pin in lock.pins:
         if pin.name == name:
-            return line
-        line += sum(1 for _ in _pin_lines(pin)) + 1
+            return line + (lock.form != "1")
+        line += sum(1 for _ in _pin_lines(pin, asking, lock.form)) + 1
     return 1
 
 
@@ -127,7 +147,8 @@ def loads(text: str, path: str) -> PipLock:
         Problems: every line that was edited by hand or badly merged, with its number.
     """
     lines = text.split("\n")
-    if lines[0] != f"# stackbuild-lock: {FORMAT}":
+    form = lines[0].removeprefix("# stackbuild-lock: ")
+    if form not in FORMATS:
         raise StackbuildError(
             f"not a pip lock of format {FORMAT}: {path}",
             where=f"{path}:1",
@@ -145,7 +166,7 @@ def loads(text: str, path: str) -> PipLock:
     head = _head(blocks[0][1], wrong)
     pins: list[Pin] = []
     for start, block in blocks[1:]:
-        pin = _pin(start, block, wrong)
+        pin = _pin(start, block, wrong) if form == "1" else _named(start, block, wrong)
         if pin is None:
             continue
         if pins and pin.name <= pins[-1].name:
@@ -158,8 +179,12 @@ def loads(text: str, path: str) -> PipLock:
         constraints=head["constraint"],
         without=head["without"],
         pins=tuple(pins),
+        form=form,
         **{key: head[key][0] for key in _TARGET},
     )
+    asking = _asking(lock)
+    asked = (replace(pin, via=tuple(sorted({*pin.via, *asking[pin.name]}))) for pin in lock.pins)
+    lock = replace(lock, pins=tuple(asked))
     for number, (found, canonical) in enumerate(zip(lines, dumps(lock).split("\n"), strict=False), 1):
         if found != canonical:
             wrong(number, "a line is not as it was written", expected=canonical, got=found[:200])
@@ -208,6 +233,15 @@ def _head(lines: Sequence[str], wrong: _Wrong) -> dict[str, tuple[str, ...]]:
         if list(found[key]) != sorted(set(found[key])):
             wrong(1, f"the {key}s in the header are not sorted, or one is there twice")
     return found
+
+
+def _named(start: int, block: Sequence[str], wrong: _Wrong) -> Pin | None:
+    """The lines of a pin that begin with its name."""
+    name = block[0].removeprefix("# ") if block else ""
+    if not block or len(block) < 2 or block[0] == name or not block[1].startswith(f"{name}=="):
+        wrong(start, "a pin begins otherwise", expected="# name, then name==version \\", got="".join(block[:1])[:100])
+        return None
+    return _pin(start + 1, block[1:], wrong)
 
 
 def _pin(start: int, block: Sequence[str], wrong: _Wrong) -> Pin | None:

@@ -15,7 +15,7 @@ from builder.kinds.pip import check as checks
 from builder.kinds.pip import collide, python, vendor
 from builder.kinds.pip.index import Indexes
 from builder.kinds.pip.inherit import KIND, inherited, requested
-from builder.kinds.pip.lockfile import PipLock, dumps
+from builder.kinds.pip.lockfile import FORMAT, PipLock, dumps
 from builder.kinds.pip.question import PipQuestion
 from builder.kinds.pip.resolve import resolve
 from builder.kinds.pip.sdist import BuiltWheel, SdistQuestion
@@ -47,7 +47,7 @@ def make(making: Making, target: Target, indexes: Indexes) -> dict[str, tuple[Lo
     if not request:
         return {}
     if (found := standing(making, target, (KIND, BUILD), check)) is not None:
-        return found
+        return {kind: _rewritten(cast(PipLock, lock)) for kind, (lock, _) in found.items()}
     old = locks.read(target, KIND)
     question = PipQuestion(
         request=request,
@@ -62,6 +62,7 @@ def make(making: Making, target: Target, indexes: Indexes) -> dict[str, tuple[Lo
         existing=_standing(making, old),
         existing_build=locks.read(target, BUILD),
         upgrade=making.upgrade,
+        toward=making.toward,
         upgrade_all=not making.keep,
         exclude_newer=manifest.project.exclude_newer,
         exempt=frozenset(manifest.project.exempt),
@@ -85,6 +86,12 @@ def make(making: Making, target: Target, indexes: Indexes) -> dict[str, tuple[Lo
     if build is not None:
         found[BUILD] = (build, dumps(build))
     return found
+
+
+def _rewritten(lock: PipLock) -> tuple[PipLock, str]:
+    """The same lock and its text in the newest format."""
+    newest = replace(lock, form=FORMAT)
+    return newest, dumps(newest)
 
 
 def _standing(making: Making, old: Lock | None) -> Lock | None:

@@ -37,6 +37,7 @@ class PipQuestion:
         existing: the lock so far; its pins stay unless something forces them. `existing_build` is the same for
             the build requirements.
         upgrade: names whose pins may move.
+        toward: of these, the versions to take if possible; the others take the newest.
         upgrade_all: every pin may move.
         exclude_newer: files uploaded at that time or later do not exist; with time zone.
         exempt: names to which the cutoff does not apply.
@@ -58,6 +59,7 @@ class PipQuestion:
     existing: Lock | None = None
     existing_build: Lock | None = None
     upgrade: frozenset[str] = frozenset()
+    toward: Mapping[str, str] = field(default_factory=dict)
     upgrade_all: bool = False
     exclude_newer: datetime | None = None
     exempt: frozenset[str] = frozenset()
@@ -138,11 +140,12 @@ class Attempt:
 
     @property
     def preferences(self) -> tuple[str, ...]:
-        """Versions to stay with if possible; a name that may move is left out."""
+        """Versions to have if possible; a name that may move to any is left out."""
         question = self.question
         kept = {} if self.forced else {pin.name: pin.version for _, pin in question.pinned.values()}
         if question.existing is not None and not question.upgrade_all:
             kept |= {p.name: p.version for p in question.existing.pins if p.name not in question.upgrade}
+            kept |= {p.name: question.toward[p.name] for p in question.existing.pins if p.name in question.toward}
         return tuple(f"{name}=={version}" for name, version in sorted(kept.items()))
 
 

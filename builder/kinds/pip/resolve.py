@@ -105,6 +105,7 @@ def _normalised(question: PipQuestion) -> PipQuestion:
         request=normalise(question.request),
         constraints=normalise(question.constraints),
         upgrade=_names(question.upgrade),
+        toward={str(canonicalize_name(name)): version for name, version in question.toward.items()},
         exempt=_names(question.exempt),
         sdists=_names(question.sdists),
         without=tuple(sorted(_names(question.without))),

@@ -109,7 +109,7 @@ def _arguments(attempt: Attempt) -> Iterator[str]:
         yield from ("--find-links", str(attempt.links))
     if question.upgrade_all:
         yield "--upgrade"
-    for name in sorted(question.upgrade):
+    for name in sorted(question.upgrade - question.toward.keys()):
         yield from ("--upgrade-package", name)
     if question.exclude_newer is not None:
         yield from ("--exclude-newer", question.exclude_newer.isoformat().replace("+00:00", "Z"))

@@ -28,7 +28,7 @@ from typing import BinaryIO, cast
 from installer import install
 from installer.destinations import WheelDestination
 from installer.exceptions import InstallerError
-from installer.records import RecordEntry
+from installer.records import InvalidRecordEntry, RecordEntry
 from installer.scripts import InvalidScript, Script
 from installer.sources import WheelContentElement, WheelFile
 from installer.utils import Scheme, fix_shebang
@@ -45,6 +45,7 @@ _ENCRYPTED = 0x1 | 0x20 | 0x40 | 0x2000
 MALFORMED = (
     zipfile.BadZipFile,
     InstallerError,
+    InvalidRecordEntry,
     InvalidScript,
     AssertionError,  # `installer` asserts what entry_points.txt must be.
     ConfigError,
@@ -139,7 +140,7 @@ def _members(archive: zipfile.ZipFile, path: Path, filename: str) -> dict[str, M
     spans: list[tuple[int, int]] = []
     with path.open("rb") as stream:
         for info in archive.infolist():
-            if info.is_dir():
+            if info.filename.endswith("/"):
                 continue
             where = f"{filename}: {info.filename}"
             if safe(info.filename, where) != info.filename:
@@ -150,8 +151,8 @@ def _members(archive: zipfile.ZipFile, path: Path, filename: str) -> dict[str, M
                 raise HostileInput(f"encrypted, or compressed in a way no wheel may be: {where}")
             if (info.external_attr >> 16) & 0o170000 == 0o120000:
                 raise HostileInput(f"a link in a wheel: {where}", expected="files only (PEP 427)")
-            stream.seek(info.header_offset)
-            header = stream.read(30)
+            stream.seek(max(0, info.header_offset))
+            header = stream.read(30) if info.header_offset >= 0 else b""
             if len(header) != 30 or header[:4] != b"PK\x03\x04":
                 raise HostileInput(f"no local header where the directory says: {where}")
             name_size, extra_size = struct.unpack_from("<HH", header, 26)
@@ -178,6 +179,8 @@ class _Source(WheelFile):
         super().__init__(archive)
         self._members = members
         self._filename = filename
+        if self.data_dir in members:  # The library would look for its scheme without an end.
+            raise HostileInput(f"a file where a wheel has a folder: {filename}", got=self.data_dir)
 
     def read_dist_info(self, filename: str) -> str:
         return _inflated(self._members[f"{self.dist_info_dir}/{filename}"]).decode()

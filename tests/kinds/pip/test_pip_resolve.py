@@ -256,6 +256,17 @@ def test_no_solution_keeps_the_explanation_and_no_host(index: Any, lock: Callabl
     assert "127.0.0.1" not in text
 
 
+def test_no_solution_names_no_package_that_is_only_a_word(index: Any, lock: Callable[..., PipLock]) -> None:
+    """That stacks.toml requests something does not make it about the package `requests`."""
+    index.wheel("requests", "2.0")
+    index.wheel("one", "1.0", "two>=2")
+    index.wheel("two", "1.0")
+    parent = lock("requests")
+    with pytest.raises(StackbuildError) as caught:
+        lock("one", "two==1.0", inherited=(("parent", parent),))
+    assert "stacks.toml requests" in str(caught.value) and "is pinned by parent" not in str(caught.value)
+
+
 def test_credentials_are_never_printed_nor_written(
     index: Any, client: Client, tmp_path: Path, environ: dict[str, str]
 ) -> None:

@@ -387,3 +387,10 @@ def _named_wheel(path: Path, name: str, shared: bytes) -> Path:
         for one, data in {**files, f"{dist}/RECORD": "\n".join(rows).encode()}.items():
             archive.writestr(one, data)
     return path
+
+
+def test_a_file_in_the_place_of_the_data_folder(tmp_path: Path) -> None:
+    """The library that installs wheels looked for its scheme without an end."""
+    path = wheel(tmp_path / NAME, {"fake-1.0.data": b"x"})
+    with pytest.raises(HostileInput, match="a file where a wheel has a folder"):
+        laid(path)

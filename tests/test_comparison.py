@@ -7,7 +7,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builder.difference import Contents, Layer, Package, Push, compare, pair_name, push, same
+from builder.comparison import compare, push, same
+from builder.difference import Contents, Layer, Package, Push, pair_name
 from builder.digest import Digest
 
 

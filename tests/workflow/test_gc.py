@@ -83,8 +83,8 @@ def test_what_was_replaced_goes_and_is_counted(site: Site) -> None:
     left = everything(site.store)
     assert new <= left
     # Both platforms of full: the layer, the same on both; configs, manifests, and the index over them. An image is
-    # found under two keys, a layer that needs nothing under one.
-    assert freed(gone) == {"actions": 5, "sources": 1, "images": 6}
+    # found under two keys, a layer that needs nothing under one; how long it took stands under the first.
+    assert freed(gone) == {"actions": 5, "took": 3, "sources": 1, "images": 6}
     row = next(one for one in gone.rooms if one.room == "images")
     assert row.freed_bytes == sum(size for path, size in old.items() if not path.exists())
     assert stale(site) == []
@@ -199,7 +199,7 @@ def test_a_project_that_is_gone_keeps_what_it_built_for_its_time(site: Site) -> 
 def test_a_project_that_is_gone_is_forgotten_at_once_if_asked(site: Site) -> None:
     site.build()
     site.folder.rename(site.folder.with_name("elsewhere"))
-    assert freed(collect(site.store, forget=True)).keys() == {"names", "actions"}, "images that have a tag stay"
+    assert freed(collect(site.store, forget=True)).keys() == {"names", "actions", "took"}, "images that have a tag stay"
     assert projects.known(site.store) == ()
 
 

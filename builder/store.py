@@ -19,19 +19,19 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from builder import lease, scratch
+from builder import image_index, lease, scratch, sealing
 from builder.digest import Digest, Json, canonical
 from builder.errors import HostileInput, StackbuildError
 from builder.incoming import Incoming, writing
 
 FORMAT = "1"
+_INDEX = "images/index.json"
 
 
 def default_path(environ: Mapping[str, str]) -> Path:
@@ -92,8 +92,8 @@ class Store:
             (self.path / name).mkdir(parents=True, exist_ok=True)
         with self.locked("index"):  # Another process may have made the store just now, and tagged in it.
             self._write("images/oci-layout", canonical({"imageLayoutVersion": "1.0.0"}))
-            if not (self.path / "images/index.json").exists():
-                self._write("images/index.json", canonical({"schemaVersion": 2, "manifests": []}))
+            if not (self.path / _INDEX).exists():
+                self._write(_INDEX, image_index.EMPTY)
             if not (self.path / "version").exists():  # Leases are locks of that very file.
                 self._write("version", (FORMAT + "\n").encode())
 
@@ -196,58 +196,44 @@ class Store:
     def action(self, key: Digest) -> dict[str, Any] | None:
         """`{"document": …, "result": …}` of a finished action, or None. A damaged file counts as none."""
         try:
-            data = (self.path / "actions" / f"{key.hex}.json").read_bytes()
+            return sealing.unsealed((self.path / "actions" / f"{key.hex}.json").read_bytes())
         except FileNotFoundError:
             return None
-        body = data[:-_SEAL] + b"}"
-        if data[-_SEAL:] != _seal(body):
-            return None
-        found: dict[str, Any] = json.loads(body)
-        return found
 
     def has_action(self, key: Digest) -> bool:
         return (self.path / "actions" / f"{key.hex}.json").exists()
 
     def put_action(self, key: Digest, document: Json, result: Json) -> None:
-        body = canonical({"document": document, "result": result})
-        self._write(f"actions/{key.hex}.json", body[:-1] + _seal(body))
+        self._write(f"actions/{key.hex}.json", sealing.sealed(document, result))
 
     # Image index -------------------------------------------------------------------------------------------
 
     def tag(self, name: str, descriptor: Mapping[str, Json]) -> None:
         """Let `name` mean this manifest or index; the only writer of `index.json`, one process at a time."""
         with self.locked("index"):
-            index = self._index()
-            ref = "org.opencontainers.image.ref.name"
-            kept = [m for m in index["manifests"] if m.get("annotations", {}).get(ref) != name]
-            kept.append({**descriptor, "annotations": {ref: name}})
-            kept.sort(key=lambda m: m.get("annotations", {}).get(ref, ""))
-            index["manifests"] = kept
-            self._write("images/index.json", canonical(index))
+            self._write(_INDEX, image_index.tagged(self._index(), name, descriptor))
 
     def tags(self) -> dict[str, str]:
         """Every tag of the layout, with the digest of what it names."""
-        ref = "org.opencontainers.image.ref.name"
-        return {
-            found["annotations"][ref]: found.get("digest", "")
-            for found in self._index()["manifests"]
-            if ref in found.get("annotations", {})
-        }
+        return image_index.tags(self._index())
 
     def indexed(self) -> tuple[str, ...]:
-        """The digests of all that the layout's index names, tagged or not, by whatever tool."""
-        return tuple(str(found.get("digest", "")) for found in self._index()["manifests"])
+        """The digests of all that the layout's index names, tagged or not, by whatever tool.
 
-    def _index(self) -> dict[str, Any]:
-        path = self.path / "images/index.json"
+        Raises:
+            StackbuildError: there is no index, so nobody can tell.
+        """
+        return tuple(map(image_index.digest, self._index(missing=False)["manifests"]))
+
+    def _index(self, *, missing: bool = True) -> dict[str, Any]:
+        """The index; if it is `missing`, which is what the error below asks for, one without names."""
+        path = self.path / _INDEX
         try:
-            index = dict(json.loads(path.read_bytes()))
-            if index["manifests"] is None:
-                index["manifests"] = []  # As tools in Go write an empty list: umoci, when the last tag is gone.
-            if isinstance(index["manifests"], list):
-                return index
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
-            pass
+            data = path.read_bytes()
+        except FileNotFoundError:
+            data = image_index.EMPTY if missing else b""
+        if (index := image_index.parsed(data)) is not None:
+            return index
         raise StackbuildError(
             f"the store's image index is damaged: {path}",
             next_step=f"rm {path}, then build again: what is built is only tagged anew",
@@ -316,11 +302,3 @@ class Store:
         with Incoming(final.parent, self.scratch) as incoming:
             incoming.write(data)
             incoming.publish(final.name)
-
-
-def _seal(body: bytes) -> bytes:
-    """The last member of an action's file: the sha256 of the JSON without it, so that a flipped bit is noticed."""
-    return b',"sha256":"' + hashlib.sha256(body).hexdigest().encode() + b'"}'
-
-
-_SEAL = len(_seal(b""))

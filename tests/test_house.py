@@ -29,7 +29,7 @@ ORDER: Final = """
     errors platforms
     digest lease scratch offline
     licences
-    incoming
+    incoming image_index sealing
     tree lock manifest.shape own
     store interpreter waiver cells sandbox_child untar manifest.fragments manifest.lines proxies
     user_config

@@ -248,6 +248,17 @@ def test_damaged_index_says_what_to_do(data: bytes, store: Store) -> None:
         assert "rm " in caught.value.next_step
 
 
+def test_index_that_was_removed_is_made_anew(store: Store) -> None:
+    """The error about a damaged index has one remove it; then there was the same error about a missing one."""
+    (store.path / "images/index.json").unlink()
+    assert store.tags() == {}
+    with pytest.raises(StackbuildError, match="image index is damaged"):
+        store.indexed()  # For the collector, who would take every image for unnamed.
+    store.tag("a", {"digest": "1"})
+    assert store.tags() == {"a": "1"}
+    assert store.indexed() == ("1",)
+
+
 def test_tag_moves(store: Store) -> None:
     store.tag("a", {"digest": "1"})
     store.tag("b", {"digest": "2"})

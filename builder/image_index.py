@@ -9,6 +9,8 @@ from typing import Any
 
 from builder.digest import Json, canonical
 
+LAYOUT = canonical({"imageLayoutVersion": "1.0.0"})
+"""What `oci-layout` holds."""
 EMPTY = canonical({"schemaVersion": 2, "manifests": []})
 _NAME = "org.opencontainers.image.ref.name"
 
@@ -26,11 +28,11 @@ def parsed(data: bytes) -> dict[str, Any] | None:
     return None
 
 
-def tagged(index: Mapping[str, Any], name: str, descriptor: Mapping[str, Json]) -> bytes:
-    """The index in which `name` means this manifest or index; sorted by name."""
-    kept: list[dict[str, Any]] = [one for one in index["manifests"] if _name(one) != name]
-    kept.append({**descriptor, "annotations": {_NAME: name}})
-    kept.sort(key=lambda one: _name(one) or "")
+def tagged(index: Mapping[str, Any], called: str, descriptor: Mapping[str, Json]) -> bytes:
+    """The index in which `called` means this manifest or index; sorted by name."""
+    kept: list[dict[str, Any]] = [one for one in index["manifests"] if name(one) != called]
+    kept.append({**descriptor, "annotations": {_NAME: called}})
+    kept.sort(key=lambda one: name(one) or "")
     return canonical({**index, "manifests": kept})
 
 
@@ -41,7 +43,7 @@ def without(index: Mapping[str, Any], digests: Collection[str]) -> bytes:
 
 def tags(index: Mapping[str, Any]) -> dict[str, str]:
     """Every tag, with the digest of what it names."""
-    return {name: digest(one) for one in index["manifests"] if (name := _name(one)) is not None}
+    return {called: digest(one) for one in index["manifests"] if (called := name(one)) is not None}
 
 
 def digest(row: Mapping[str, Any]) -> str:
@@ -49,6 +51,7 @@ def digest(row: Mapping[str, Any]) -> str:
     return str(row.get("digest", ""))
 
 
-def _name(row: Mapping[str, Any]) -> str | None:
+def name(row: Mapping[str, Any]) -> str | None:
+    """The tag of an entry; None if it has none."""
     found: str | None = row.get("annotations", {}).get(_NAME)
     return found

@@ -45,7 +45,7 @@ def alone(mark: Path, wait: float) -> Iterator[None]:
         StackbuildError: it is in use.
     """
     until = time.monotonic() + wait
-    with mark.open("rb") as handle:
+    with mark.open("r+b") as handle:  # NFS locks for writing only what is open for it (flock(2)).
         while True:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

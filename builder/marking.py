@@ -168,7 +168,7 @@ class _Marking:
             one = todo.pop()
             if one not in seen:
                 seen.add(one)
-                documents, files = _named(self._store, one)
+                documents, files = named(self._store, one)
                 self._marks.blobs.update((one, *files))
                 todo += documents
         return seen
@@ -205,7 +205,7 @@ def _manifest(result: Mapping[str, Any]) -> str:
     return str(result["manifest"]["digest"]) if "manifest" in result else ""
 
 
-def _named(store: Store, name: Digest) -> tuple[list[Digest], list[Digest]]:
+def named(store: Store, name: Digest) -> tuple[list[Digest], list[Digest]]:
     """What a manifest or an index names: documents like it, and files; nothing where it is gone or something else."""
     path = store.blob(name)
     try:

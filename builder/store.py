@@ -20,15 +20,16 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from builder import image_index, lease, scratch, sealing
-from builder.digest import Digest, Json, canonical
+from builder.digest import Digest, Json
 from builder.errors import HostileInput, StackbuildError
 from builder.incoming import Incoming, writing
+from builder.settling import settle
 
 FORMAT = "1"
 _INDEX = "images/index.json"
@@ -91,10 +92,11 @@ class Store:
         for name in ("images/blobs/sha256", "sources/sha256", "actions", "roots", "logs", "tmp"):
             (self.path / name).mkdir(parents=True, exist_ok=True)
         with self.locked("index"):  # Another process may have made the store just now, and tagged in it.
-            self._write("images/oci-layout", canonical({"imageLayoutVersion": "1.0.0"}))
+            self._write("images/oci-layout", image_index.LAYOUT)
             if not (self.path / _INDEX).exists():
                 self._write(_INDEX, image_index.EMPTY)
             if not (self.path / "version").exists():  # Leases are locks of that very file.
+                settle(self.path / "images")
                 self._write("version", (FORMAT + "\n").encode())
 
     # Leases ------------------------------------------------------------------------------------------------
@@ -211,7 +213,21 @@ class Store:
     def tag(self, name: str, descriptor: Mapping[str, Json]) -> None:
         """Let `name` mean this manifest or index; the only writer of `index.json`, one process at a time."""
         with self.locked("index"):
-            self._write(_INDEX, image_index.tagged(self._index(), name, descriptor))
+            self._index_is(image_index.tagged(self._index(), name, descriptor))
+
+    def untag(self, digests: Collection[str]) -> None:
+        """Let nothing name these manifests and indexes any more."""
+        with self.locked("index"):
+            self._index_is(image_index.without(self._index(), digests))
+
+    def _index_is(self, data: bytes) -> None:
+        """Write the index, if that is news; what it names is on the disk before, as nothing else would miss it."""
+        final = self.path / _INDEX
+        if not final.exists() or final.read_bytes() != data:
+            with writing(final):
+                settle(self.path / "images/blobs/sha256")
+            self._write(_INDEX, data)
+            settle(final.parent)
 
     def tags(self) -> dict[str, str]:
         """Every tag of the layout, with the digest of what it names."""
@@ -268,7 +284,7 @@ class Store:
         """
         swept = sum(scratch.sweep(parent) for parent in (self.scratch, *scratch.places()))
         for entry in sorted(self.scratch.iterdir()):
-            with suppress(OSError), entry.open("rb") as handle:  # A folder cannot be opened.
+            with suppress(OSError), entry.open("r+b") as handle:  # A folder cannot be opened.
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if os.fstat(handle.fileno()).st_nlink:  # Else the name is another file's by now, which is in use.
                     entry.unlink()

@@ -25,6 +25,7 @@ from typing import NamedTuple, TypeAlias
 from builder import unpacked
 from builder.errors import StackbuildError
 from builder.marking import Marks
+from builder.settling import settle
 from builder.store import Store
 
 
@@ -126,7 +127,7 @@ def sweep(found: Iterable[Room], trash: Callable[[], Path]) -> Iterator[tuple[Pa
                     path.unlink()
                     yield path, None
         if gone:
-            _settle(gone[0].parent)
+            settle(gone[0].parent)  # A power cut may not bring back what names a thing that went after it.
 
 
 def _room(store: Store, name: str, ages: Ages, needed: _Needed) -> Room:
@@ -140,15 +141,6 @@ def _stays(path: Path, ages: Ages, needed: _Needed) -> bool:
         return time_of(path) > ages.young or needed(path) or unpacked.in_use(path)
     except FileNotFoundError:
         return True  # It went by itself.
-
-
-def _settle(folder: Path) -> None:
-    """Let a room be swept on disk before the next one is: a power cut may not reorder them."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _text(path: Path) -> str:

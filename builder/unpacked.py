@@ -21,6 +21,8 @@ from isal import igzip, isal_zlib
 from builder.digest import Digest
 from builder.errors import HostileInput, StackbuildError
 from builder.frames import BadFrame, Frames
+from builder.incoming import writing
+from builder.settling import settle_tree
 from builder.store import Store
 
 _GZIP = b"\x1f\x8b"
@@ -53,8 +55,10 @@ def folder(store: Store, name: str, fill: Callable[[Path, Path], None]) -> Path:
         (workspace / "mount").mkdir()
         fill(upper, workspace / "mount")
         os.chmod(upper, 0o755)
-        final.parent.mkdir(exist_ok=True)  # Who was short of disk may have removed all of them.
-        os.rename(upper, final)
+        with writing(final):
+            settle_tree(upper)  # Nobody hashes it again: after a power cut, half of a layer would pass for the whole.
+            final.parent.mkdir(exist_ok=True)  # Who was short of disk may have removed all of them.
+            os.rename(upper, final)
     return final
 
 
@@ -88,7 +92,7 @@ def in_use(path: Path) -> bool:
         return False
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except OSError:  # Held; or nobody can tell, as on file systems that lock no folders.
         return True
     finally:
         os.close(handle)

@@ -25,7 +25,7 @@ ROOT: Final = Path(__file__).parent.parent
 LONGEST: Final = 400
 
 ORDER: Final = """
-    advice background chains closure ecosystem escaping frames guarded purls redaction replacing
+    advice background chains closure ecosystem escaping frames guarded purls redaction replacing settling
     errors platforms
     digest lease scratch offline
     licences
@@ -42,7 +42,7 @@ ORDER: Final = """
     unpacked plan ahead transports processes files
     built
     runtimes
-    marking sweeping weighing
+    marking sweeping weighing root_inspecting inspecting
     parts conflicts impure signing signatures cache exchange kinds.*
     manifest
     locks fetching about

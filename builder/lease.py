@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from builder.errors import StackbuildError
+from builder.errors import InUse
 
 _EVERY = 0.1
 """Seconds between two looks whether the store is free."""
@@ -42,7 +42,7 @@ def alone(mark: Path, wait: float) -> Iterator[None]:
         wait: seconds, at most.
 
     Raises:
-        StackbuildError: it is in use.
+        InUse: it is.
     """
     until = time.monotonic() + wait
     with mark.open("r+b") as handle:  # NFS locks for writing only what is open for it (flock(2)).
@@ -52,7 +52,7 @@ def alone(mark: Path, wait: float) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() >= until:
-                    raise StackbuildError(
+                    raise InUse(
                         f"the store is in use: {mark.parent}",
                         got=_holders(handle),
                         expected="no other stackbuild that works with it",

@@ -205,6 +205,11 @@ class Store:
     def has_action(self, key: Digest) -> bool:
         return (self.path / "actions" / f"{key.hex}.json").exists()
 
+    def used(self, key: Digest) -> None:
+        """Note that somebody has a use for an action's result; where nothing can be noted, nobody evicts anything."""
+        with suppress(OSError):
+            os.utime(self.path / "actions" / f"{key.hex}.json")
+
     def put_action(self, key: Digest, document: Json, result: Json) -> None:
         self._write(f"actions/{key.hex}.json", sealing.sealed(document, result))
 

@@ -83,8 +83,8 @@ def rooms(store: Store, marks: Marks, ages: Ages) -> tuple[Room, ...]:
     failed = _room(store, "failed", ages, fresh)
     layers |= {name for entry in failed.entries if entry.kept for name in _lowers(entry.path)}
     return (
-        _room(store, "tables", ages, lambda path: bool(keys := _tabled(path)) and keys <= actions),
-        _room(store, "names", ages, lambda path: _text(path).removeprefix("sha256:") in actions),
+        _room(store, "tables", ages, lambda path: bool(keys := tabled(path)) and keys <= actions),
+        _room(store, "names", ages, lambda path: text_of(path).removeprefix("sha256:") in actions),
         _room(store, "proven", ages, lambda path: path.name in actions),
         _room(store, "checked", ages, lambda path: path.name in actions),
         _room(store, "took", ages, lambda path: path.name in actions),
@@ -143,11 +143,11 @@ def _stays(path: Path, ages: Ages, needed: _Needed) -> bool:
         return True  # It went by itself.
 
 
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
     return path.read_text("ascii", "replace")
 
 
-def _tabled(path: Path) -> set[str]:
+def tabled(path: Path) -> set[str]:
     """Plan keys, in hex, of a table that says what was built; none of one that is damaged."""
     try:
         keys = [str(row["key"]) for row in json.loads(path.read_bytes()).values()]

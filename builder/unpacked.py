@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -46,6 +46,9 @@ def folder(store: Store, name: str, fill: Callable[[Path, Path], None]) -> Path:
     """The folder `roots/<name>`, made by `fill(upper folder, workspace)` if it is not there."""
     final = store.path / "roots" / name
     if final.is_dir():
+        with suppress(OSError):  # Its times stay, as it is a part of an image; that it was used shows its ctime.
+            info = final.stat()
+            os.utime(final, ns=(info.st_atime_ns, info.st_mtime_ns))
         return final
     with store.workspace() as workspace, store.locked(f"root-{name[:40]}"):
         if final.is_dir():

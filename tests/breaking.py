@@ -84,10 +84,15 @@ def _push(site: Site) -> None:
     site.push("full", repository=f"{host}/turn{os.environ.get(_TURN, '0')}/{{image}}")
 
 
+def _evict(site: Site) -> None:
+    gc.collect(site.store, None, gc.Wish(patience=Patience(now=datetime.now(UTC)), limit=1))
+
+
 WORKLOADS: Mapping[str, Workload] = {
     "first build": Workload(_nothing, _build),
     "second build": Workload(_built, _build),
     "gc": Workload(_garbage, _collect),
+    "eviction": Workload(_garbage, _evict),
     "push": Workload(Site.build, _push),
 }
 

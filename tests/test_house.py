@@ -42,7 +42,7 @@ ORDER: Final = """
     unpacked plan ahead transports processes files
     built
     runtimes
-    marking sweeping weighing root_inspecting inspecting
+    marking sweeping weighing evicting root_inspecting inspecting
     parts conflicts impure signing signatures cache exchange kinds.*
     manifest
     locks fetching about

@@ -53,6 +53,8 @@ def unchanged(manifest_path: Path, store: Store, wanted: Sequence[str]) -> Built
     chosen, skipped = divide(list(table), wanted)
     if not chosen or not all(_there(store, table[target].key) for target in chosen):
         return None
+    for target in chosen:
+        store.used(Digest(table[target].key))
     tags = store.tags()
     if any(tags.get(tag) != digest for target in chosen for tag, digest in table[target].tags.items()):
         return None

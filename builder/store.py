@@ -104,7 +104,7 @@ class Store:
     def hold(self) -> None:
         """Keep garbage from being collected for as long as this object lives, or until `release`."""
         if self._lease is None:
-            self._lease = lease.shared(self.path / "version")
+            self._lease = lease.shared(self.path / "version", self._door)
 
     def release(self) -> None:
         """Give up what `hold` took."""
@@ -115,7 +115,7 @@ class Store:
     @contextmanager
     def leased(self) -> Iterator[None]:
         """Keep garbage from being collected meanwhile."""
-        with lease.shared(self.path / "version"):
+        with lease.shared(self.path / "version", self._door if self._lease is None else None):
             yield
 
     @contextmanager
@@ -123,10 +123,14 @@ class Store:
         """Let nobody else use the store meanwhile; `wait` seconds, at most, until nobody does.
 
         Raises:
-            StackbuildError: it is in use.
+            InUse: it is.
         """
-        with lease.alone(self.path / "version", wait):
+        with lease.alone(self.path / "version", lambda: self.locked("door"), wait):
             yield
+
+    @property
+    def _door(self) -> Path:
+        return self.path / "tmp/door.lock"
 
     # Sources and blobs -------------------------------------------------------------------------------------
 

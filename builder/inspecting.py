@@ -27,6 +27,7 @@ from builder.digest import Digest, key
 from builder.errors import HostileInput
 from builder.image_index import parsed
 from builder.marking import named
+from builder.naming import is_left
 from builder.plan import files_of
 from builder.sealing import unsealed
 from builder.store import Store
@@ -35,7 +36,7 @@ Kind: TypeAlias = Literal["damaged", "incomplete", "unknown"]
 
 _HEX = re.compile(r"[0-9a-f]{64}")
 _ROOMS = re.compile(
-    r"actions|advisories|checked|dask|failed|images|logs|metadata|names|npm|pip-tools|projects|proven|pushed\.jsonl|"
+    r"actions|advisories|checked|dask|failed|images|locks|logs|metadata|names|npm|pip-tools|projects|proven|pushed\.jsonl|"
     r"released|repodata|roots|sources|tables|tmp|took|uv|version|wheels"
 )
 _JSON = ("checked", "released", "tables", "took", "wheels")
@@ -117,7 +118,7 @@ def _inside(folder: Path) -> list[Path]:
     """What a folder holds, by name; nothing if it is not there."""
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if not path.name.startswith(".nfs"))
+    return sorted(path for path in folder.iterdir() if not is_left(path))
 
 
 def _name(store: Store, path: Path) -> str:

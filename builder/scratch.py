@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from builder.errors import StackbuildError
+from builder.naming import is_named
 
 VARIABLE = "STACKBUILD_SCRATCH"
 _SHARED = Path("/dev/shm")
@@ -70,7 +71,7 @@ def folder(parent: Path) -> Iterator[Path]:
         except FileNotFoundError:
             continue  # Swept in the moment before it was locked, as below.
         fcntl.flock(handle, fcntl.LOCK_SH)
-        if os.fstat(handle.fileno()).st_nlink:
+        if is_named(handle.fileno(), made / ".lock"):
             break
         handle.close()
     with handle:

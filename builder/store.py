@@ -9,6 +9,7 @@
     released/<hex>.json         what a pushed image holds, under its manifest's digest
     advisories/<hex>            databases of advisories by package: a cache
     logs/<hex>.txt              output of steps in the sandbox
+    locks/                      files whose locks several machines take
     tmp/                        whatever has no name yet
 
 Every write is: temporary file, digest, fsync, atomic rename. Nothing under a final name is ever half-written, so
@@ -17,15 +18,14 @@ a killed build leaves rubbish in `tmp/` only, which the next one sweeps.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from builder import image_index, lease, scratch, sealing
+from builder import flocks, image_index, lease, scratch, sealing
 from builder.digest import Digest, Json
 from builder.errors import HostileInput, StackbuildError
 from builder.incoming import Incoming, writing
@@ -91,7 +91,7 @@ class Store:
     def _create(self) -> None:
         for name in ("images/blobs/sha256", "sources/sha256", "actions", "roots", "logs", "tmp"):
             (self.path / name).mkdir(parents=True, exist_ok=True)
-        with self.locked("index"):  # Another process may have made the store just now, and tagged in it.
+        with self.guarded("index"):  # Another process may have made the store just now, and tagged in it.
             self._write("images/oci-layout", image_index.LAYOUT)
             if not (self.path / _INDEX).exists():
                 self._write(_INDEX, image_index.EMPTY)
@@ -125,6 +125,8 @@ class Store:
         Raises:
             InUse: it is.
         """
+        with writing(self.path):
+            (self.path / "version").open("r+b").close()  # Nobody collects in a store that he may not write.
         with lease.alone(self.path / "version", lambda: self.locked("door"), wait):
             yield
 
@@ -221,12 +223,12 @@ class Store:
 
     def tag(self, name: str, descriptor: Mapping[str, Json]) -> None:
         """Let `name` mean this manifest or index; the only writer of `index.json`, one process at a time."""
-        with self.locked("index"):
+        with self.guarded("index"):
             self._index_is(image_index.tagged(self._index(), name, descriptor))
 
     def untag(self, digests: Collection[str]) -> None:
         """Let nothing name these manifests and indexes any more."""
-        with self.locked("index"):
+        with self.guarded("index"):
             self._index_is(image_index.without(self._index(), digests))
 
     def _index_is(self, data: bytes) -> None:
@@ -287,32 +289,17 @@ class Store:
             yield folder
 
     def sweep(self) -> int:
-        """Remove what killed processes left in `tmp/` and in the other places of `scratch`; returns how much went.
+        """Remove what killed processes left in `tmp/` and in the other places of `scratch`; returns how much went."""
+        folders = sum(scratch.sweep(parent) for parent in (self.scratch, *scratch.places()))
+        return folders + flocks.sweep(self.scratch)
 
-        Whatever is in use is locked, and whoever locks a thing looks afterwards whether it still has its name.
-        """
-        swept = sum(scratch.sweep(parent) for parent in (self.scratch, *scratch.places()))
-        for entry in sorted(self.scratch.iterdir()):
-            with suppress(OSError), entry.open("r+b") as handle:  # A folder cannot be opened.
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if os.fstat(handle.fileno()).st_nlink:  # Else the name is another file's by now, which is in use.
-                    entry.unlink()
-                    swept += 1
-        return swept
-
-    @contextmanager
-    def locked(self, name: str) -> Iterator[None]:
+    def locked(self, name: str) -> AbstractContextManager[None]:
         """Hold the store's lock of that name, against threads and processes."""
-        path = self.path / "tmp" / f"{name}.lock"
-        while True:
-            with writing(path):
-                handle = path.open("w")
-            with handle:
-                fcntl.flock(handle, fcntl.LOCK_EX)
-                if os.fstat(handle.fileno()).st_nlink:
-                    yield
-                    path.unlink(missing_ok=True)  # Whoever waits for it sees that, and makes another.
-                    return
+        return flocks.locked(self.scratch / f"{name}.lock")
+
+    def guarded(self, name: str) -> AbstractContextManager[None]:
+        """Hold the lock of a file that is read, changed and written again, by several machines too."""
+        return flocks.guarded(self.path / "locks" / name)
 
     def write(self, name: str, data: bytes) -> Path:
         """Write a file of the store (a log, a cached table) under its relative name."""

@@ -25,6 +25,7 @@ from typing import NamedTuple, TypeAlias
 from builder import unpacked
 from builder.errors import StackbuildError
 from builder.marking import Marks
+from builder.naming import is_left
 from builder.settling import settle
 from builder.store import Store
 
@@ -132,7 +133,7 @@ def sweep(found: Iterable[Room], trash: Callable[[], Path]) -> Iterator[tuple[Pa
 
 def _room(store: Store, name: str, ages: Ages, needed: _Needed) -> Room:
     folder = store.path / name
-    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    paths = sorted(path for path in folder.iterdir() if not is_left(path)) if folder.is_dir() else []
     return Room(name=name, entries=tuple(Entry(path, _stays(path, ages, needed)) for path in paths))
 
 

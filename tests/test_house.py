@@ -25,11 +25,11 @@ ROOT: Final = Path(__file__).parent.parent
 LONGEST: Final = 400
 
 ORDER: Final = """
-    advice background chains closure ecosystem escaping frames guarded purls redaction replacing settling
+    advice background chains closure ecosystem escaping frames guarded naming purls redaction replacing settling
     errors platforms
     digest lease scratch offline
     licences
-    incoming image_index sealing
+    incoming image_index sealing flocks
     tree lock manifest.shape own
     store interpreter waiver cells sandbox_child untar manifest.fragments manifest.lines proxies
     user_config

@@ -56,7 +56,7 @@ def test_what_is_not_committed_vanishes(store: Store) -> None:
         incoming.write(b"half")
         raise RuntimeError
     found = {path.name for path in store.path.rglob("*") if path.is_file()}
-    assert found == {"oci-layout", "index.json", "version"}
+    assert found == {"oci-layout", "index.json", "version", "index"}
 
 
 def test_committed_file_is_readable_by_all(store: Store) -> None:

@@ -43,7 +43,7 @@ def note(store: Store, manifest: Manifest, built: Mapping[str, Digest]) -> None:
     """Let a store know a project, and what it has just built beside what it built before."""
     path = manifest.path.absolute()
     targets = {str(target) for target in manifest.targets()}
-    with store.locked(_FOLDER):
+    with store.guarded(_FOLDER):
         try:
             before = read(_place(store, path))
         except StackbuildError:

@@ -50,7 +50,7 @@ class Release:
 
 def record(store: Store, releases: Sequence[Release]) -> None:
     """Remember releases; one that is the same as the last of its name is no news."""
-    with store.locked("pushed"):
+    with store.guarded("pushed"):
         known = list(_lines(store))
         last = {(one.project, one.name): one for one in known}
         news = [one for one in releases if not _same(last.get((one.project, one.name)), one)]

@@ -32,7 +32,7 @@ from typing import Any
 
 from builder.inspecting import inspect
 from builder.store import Store
-from builder.workflow import build, gc, releases
+from builder.workflow import build, gc, releases, store_check
 from builder.workflow.roots import Patience
 from tests.image_family import Site
 from tests.power_cut import cut
@@ -88,11 +88,28 @@ def _evict(site: Site) -> None:
     gc.collect(site.store, None, gc.Wish(patience=Patience(now=datetime.now(UTC)), limit=1))
 
 
+def _harmed(site: Site) -> None:
+    """A layer, an action and an unpacked root are damaged, the index is gone."""
+    site.build()
+    store = site.store.path
+    layer = max((store / "images/blobs/sha256").iterdir(), key=lambda path: path.stat().st_size)
+    for path in (layer, min((store / "actions").iterdir())):
+        path.write_bytes(path.read_bytes()[:-1])
+    (store / "roots/interpreter-old").mkdir()
+    (store / "images/index.json").unlink()
+
+
+def _repair(site: Site) -> None:
+    store_check.check(site.store, store_check.Wish(jobs=1, repair=True))
+    site.build()
+
+
 WORKLOADS: Mapping[str, Workload] = {
     "first build": Workload(_nothing, _build),
     "second build": Workload(_built, _build),
     "gc": Workload(_garbage, _collect),
     "eviction": Workload(_garbage, _evict),
+    "repair": Workload(_harmed, _repair),
     "push": Workload(Site.build, _push),
 }
 
@@ -155,6 +172,7 @@ class Bench:
         self._work, self._template, self._log = folder / "work", folder / "template", folder / "log"
         self._count = folder / "steps"
         self._reference: Mapping[str, Any] = {}
+        self._sound = True
         self._work.mkdir(parents=True)
         os.environ["PYTHONPATH"] = f"{CRASHING}{os.pathsep}{os.environ['PYTHONPATH']}"
         os.environ["CRASH_STEPS"] = str(self._count)
@@ -163,6 +181,7 @@ class Bench:
         """Make the template and the reference: how many steps the workload has, and seconds that it takes."""
         assert self._forked(lambda: load.begin(Site(self._work, host))) == 0
         shutil.copytree(self._work, self._template, symlinks=True)
+        self._sound = not self._damage()
         begun = time.monotonic()
         assert self._forked(lambda: load.run(attached(self._work)), at=0) == 0
         taken = time.monotonic() - begun
@@ -188,7 +207,7 @@ class Bench:
 
     def _problems(self, load: Workload, *, powerless: bool) -> list[str]:
         """What is wrong after a kill, and after the same was run again."""
-        damage = self._damage()
+        damage = self._damage() if self._sound else []
         if powerless:  # Results whose files were taken are made again, and no image that has a name may lack any.
             damage = [line for line in damage if not line.startswith("incomplete actions/")]
         found = [f"after the kill: {line}" for line in damage]

@@ -45,10 +45,10 @@ def sound(rows: list[dict[str, object]]) -> None:
 
 @pytest.mark.parametrize("workload", WORKLOADS)
 def test_some_steps(workload: str, memory: Path, registry: FakeUploads) -> None:
-    how = ("--steps", "2", "--moments", "1", "--cuts", "1", "--seed", "7")
-    rows = broken(workload, memory, "--host", registry.host, *how)
+    steps = "2" if "build" in workload else "1"
+    rows = broken(workload, memory, "--host", registry.host, "--steps", steps, "--cuts", "1", "--seed", "7")
     assert [row for row in rows if row["problems"]] == []
-    assert [row["killed"] for row in rows].count(True) >= 3
+    assert any(row["killed"] for row in rows)
 
 
 @pytest.mark.catalogue

@@ -8,8 +8,12 @@ of another, and before the content of files that nobody synced (fsync(2)).
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 from pathlib import Path
+
+_UNKNOWN = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
+"""What file systems say, by FUSE for instance, that sync no folders; they order names as they like."""
 
 
 def settle(folder: Path) -> None:
@@ -21,6 +25,9 @@ def settle(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _UNKNOWN:
+            raise
     finally:
         os.close(handle)
 

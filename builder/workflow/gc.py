@@ -138,7 +138,7 @@ _CURRENT = frozenset({"current", "as built"})
 
 
 def _needed(store: Store, who: Sequence[Counted], wish: Wish) -> tuple[Roots, Ages]:
-    if not who:
+    if not who and wish.limit is not None:
         return named(store, who, wish.patience), _ALL
     days = [one.retention.days for one in who] if wish.patience.days is None else [wish.patience.days]
     now = wish.patience.now.timestamp()

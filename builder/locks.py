@@ -35,7 +35,7 @@ class Locks:
     def __init__(self, folder: Path, other: Locks | None = None) -> None:
         self.folder = folder
         self._other = other
-        self._read: dict[Path, Lock | None] = {}
+        self._read: dict[tuple[Target, str], Lock | None] = {}
 
     def path(self, target: Target, kind: str) -> Path:
         return self.folder / target.image / (target.stem + formats()[kind][0])
@@ -50,23 +50,25 @@ class Locks:
         Raises:
             StackbuildError: the file is damaged, holds the marks of a merge conflict, or is a link.
         """
+        if (target, kind) not in self._read:
+            self._read[target, kind] = self._lock(target, kind)
+        return self._read[target, kind]
+
+    def _lock(self, target: Target, kind: str) -> Lock | None:
         path = self.path(target, kind)
-        if path not in self._read:
-            try:
-                text = self._own(path).read_text("utf-8")
-            except FileNotFoundError:
-                self._read[path] = None
-            except UnicodeDecodeError as error:
-                raise HostileInput(
-                    "lock is damaged",
-                    where=str(path),
-                    expected="UTF-8",
-                    got=f"byte {error.start} is none",
-                    next_step=f"git checkout -- {path}, or make it anew: stackbuild lock",
-                ) from None
-            else:
-                self._read[path] = self._like(target, kind, text) or _parsed(kind, text, path)
-        return self._read[path]
+        try:
+            text = self._own(path).read_text("utf-8")
+        except FileNotFoundError:
+            return None
+        except UnicodeDecodeError as error:
+            raise HostileInput(
+                "lock is damaged",
+                where=str(path),
+                expected="UTF-8",
+                got=f"byte {error.start} is none",
+                next_step=f"git checkout -- {path}, or make it anew: stackbuild lock",
+            ) from None
+        return self._like(target, kind, text) or _parsed(kind, text, path)
 
     def _own(self, path: Path) -> Path:
         return own(self.folder.parent, path.relative_to(self.folder.parent).as_posix(), "a lock")
@@ -83,7 +85,7 @@ class Locks:
 
     def put(self, target: Target, kind: str, lock: Lock) -> None:
         """Let later reads see a lock that is not written yet."""
-        self._read[self.path(target, kind)] = lock
+        self._read[target, kind] = lock
 
     def files(self) -> Iterator[Path]:
         """Every file below the folder, sorted."""

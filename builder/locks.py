@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -36,13 +37,14 @@ class Locks:
         self.folder = folder
         self._other = other
         self._read: dict[tuple[Target, str], Lock | None] = {}
+        self._names: dict[str, set[str]] = {}
 
     def path(self, target: Target, kind: str) -> Path:
         return self.folder / target.image / (target.stem + formats()[kind][0])
 
     def has(self, target: Target) -> bool:
         """Whether there is a lock of any kind."""
-        return any(self.path(target, kind).is_file() for kind in formats())
+        return bool(self._there(target.image) & _named(target))
 
     def read(self, target: Target, kind: str) -> Lock | None:
         """The lock, or None where there is no file.
@@ -86,11 +88,46 @@ class Locks:
     def put(self, target: Target, kind: str, lock: Lock) -> None:
         """Let later reads see a lock that is not written yet."""
         self._read[target, kind] = lock
+        self._there(target.image).add(self.path(target, kind).name)
+
+    def _there(self, image: str) -> set[str]:
+        """The names of the files that an image's folder has."""
+        if image not in self._names:
+            try:
+                found = {entry.name for entry in os.scandir(self.folder / image) if entry.is_file()}
+            except (FileNotFoundError, NotADirectoryError):
+                found = set()
+            self._names[image] = found
+        return self._names[image]
+
+    def forget(self, *, keep: Collection[Target]) -> None:
+        """Hold no locks in memory but those of these targets, and of the same images for other platforms."""
+        kept = {(one.image, one.variant) for one in keep}
+        for target, kind in [one for one in self._read if (one[0].image, one[0].variant) not in kept]:
+            del self._read[target, kind]
 
     def files(self) -> Iterator[Path]:
         """Every file below the folder, sorted."""
         if self.folder.is_dir():
             yield from sorted(path for path in self.folder.rglob("*") if path.is_file())
+
+
+class Listed:
+    """Which targets have locks, by the list of a project's files alone.
+
+    Args:
+        paths: relative to the project.
+    """
+
+    def __init__(self, paths: Container[str]) -> None:
+        self._paths = paths
+
+    def has(self, target: Target) -> bool:
+        return any(f"locks/{target.image}/{name}" in self._paths for name in _named(target))
+
+
+def _named(target: Target) -> set[str]:
+    return {target.stem + suffix for suffix, _ in formats().values()}
 
 
 def _parsed(kind: str, text: str, path: Path) -> Lock:

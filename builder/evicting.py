@@ -30,7 +30,7 @@ Rank: TypeAlias = tuple[float, float]
 
 _CACHES, _OTHERS, _LAST = 0.0, 1.0, 2.0
 _NEVER: Rank = (math.inf, math.inf)
-_CACHED = frozenset({"failed", "roots", "metadata", "repodata", "advisories", "logs", "wheels", "tools"})
+_CACHED = frozenset({"failed", "roots", "metadata", "repodata", "advisories", "keys", "logs", "wheels", "tools"})
 _TOOLS = ("npm", "pip-tools", "uv")
 """Caches of other tools; nobody knows what in them was used."""
 

@@ -36,7 +36,7 @@ Kind: TypeAlias = Literal["damaged", "incomplete", "unknown"]
 
 _HEX = re.compile(r"[0-9a-f]{64}")
 _ROOMS = re.compile(
-    r"actions|advisories|checked|dask|failed|images|locks|logs|metadata|names|npm|pip-tools|projects|proven|pushed\.jsonl|"
+    r"actions|advisories|checked|dask|failed|images|keys|locks|logs|metadata|names|npm|pip-tools|projects|proven|pushed\.jsonl|"
     r"released|repodata|roots|sources|tables|tmp|took|uv|version|wheels"
 )
 _JSON = ("checked", "released", "tables", "took", "wheels")
@@ -268,7 +268,7 @@ def _unknown(store: Store) -> Iterator[Finding]:
     paths = [path for path in _inside(store.path) if not _ROOMS.fullmatch(path.name)]
     paths += [path for path in _inside(store.path / "sources") if path.name != "sha256"]
     paths += [path for path in _inside(store.path / "images") if path.name not in {"blobs", "index.json", "oci-layout"}]
-    for room in ("sources/sha256", "images/blobs/sha256", *_DIGESTS, "checked", "tables", "took"):
+    for room in ("sources/sha256", "images/blobs/sha256", *_DIGESTS, "checked", "keys", "tables", "took"):
         paths += [path for path in _inside(store.path / room) if not _HEX.fullmatch(path.name)]
     for room in ("actions", "projects", "released", "wheels"):
         wrong = (path for path in _inside(store.path / room) if not _HEX.fullmatch(path.stem) or path.suffix != ".json")

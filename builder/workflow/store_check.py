@@ -7,10 +7,10 @@ ago is not taken from it. What is to go is looked at again then, as it may have 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 
-from builder import image_index, unpacked
+from builder import image_index, keytable, unpacked
 from builder.errors import StackbuildError
 from builder.inspecting import Finding, Inspected, inspect
 from builder.store import Store
@@ -68,14 +68,14 @@ def check(store: Store, wish: Wish) -> Checked:
     """
     with store.leased():
         looked = inspect(store, wish.jobs)
-        notes = (*_projects(store), *_releases(store))
+        notes = (*_keys(store), *_projects(store), *_releases(store))
         looked = replace(looked, findings=tuple(sorted((*looked.findings, *notes))))
     goes = tuple(one for one in looked.findings if one.kind != "unknown" and not one.remedy)
     if not wish.repair or wish.dry_run or not goes:
         return Checked(looked=looked, removed=goes if wish.dry_run else (), dry_run=wish.dry_run)
     with ExitStack() as trash:
         with store.alone(wish.wait):
-            again = inspect(store, wish.jobs, {one.path for one in goes}).findings
+            again = (*inspect(store, wish.jobs, {one.path for one in goes}).findings, *_keys(store))
             removed = tuple(_remove(store, {*goes} & {*again}, trash))
         store.sweep()
     healed = tuple(one for one in goes if one not in again)
@@ -92,7 +92,7 @@ def _remove(store: Store, goes: Collection[Finding], trash: ExitStack) -> Iterat
     if tags := {one.tag for one in goes if one.tag}:
         store.untag(tags)
     found = {one.path: one for one in goes if one.path not in _WRITTEN}
-    order = ("tables", "names", "proven", "checked", "took", "actions")
+    order = ("tables", "keys", "names", "proven", "checked", "took", "actions")
     rooms = {name: list[Entry]() for name in order}
     for path in sorted(found):
         room = path.rpartition("/")[0]
@@ -101,6 +101,15 @@ def _remove(store: Store, goes: Collection[Finding], trash: ExitStack) -> Iterat
     named = (Room(name=name, entries=tuple(entries)) for name, entries in rooms.items())
     for gone, _ in sweep(named, lambda: trash.enter_context(store.workspace())):
         yield found[gone.relative_to(store.path).as_posix()]
+
+
+def _keys(store: Store) -> Iterable[Finding]:
+    """Tables of plan keys, which have a seal of their own."""
+    for path in sorted((store.path / "keys").glob("*")):
+        with suppress(FileNotFoundError):  # Collected meanwhile.
+            if keytable.loads(path.read_bytes()) is None:
+                name = path.relative_to(store.path).as_posix()
+                yield Finding(kind="damaged", path=name, what="its seal is broken")
 
 
 def _projects(store: Store) -> Iterable[Finding]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from builder import unpacked
+from builder import keytable, unpacked
 from builder.digest import Digest
 from builder.errors import StackbuildError
 from builder.inspecting import Finding
@@ -67,6 +67,10 @@ def table(site: Site) -> Path:
     return next((site.store.path / "tables").iterdir())
 
 
+def key_table(site: Site) -> Path:
+    return site.store.write(f"keys/{'0' * 64}", keytable.dumps({}))
+
+
 def of_room(room: str) -> Callable[[Site], Path]:
     return lambda site: min((site.store.path / room).iterdir())
 
@@ -92,6 +96,7 @@ DAMAGES: dict[str, tuple[Callable[[Site], Path], Callable[[Path], object], str]]
     "emptied index": (the_index, empty, "damaged"),
     "emptied mark of the layout": (lambda site: site.store.path / "images/oci-layout", empty, "damaged"),
     "emptied table": (table, empty, "damaged"),
+    "flipped table of keys": (key_table, flip, "damaged"),
     "emptied duration": (of_room("took"), empty, "damaged"),
 }
 

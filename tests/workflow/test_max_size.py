@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from builder import evicting
+from builder import evicting, unpacked
 from builder.digest import Digest
 from builder.errors import StackbuildError
 from builder.inspecting import inspect
@@ -20,6 +20,7 @@ from builder.workflow import build, gc
 from builder.workflow.gc import Collected, Wish
 from builder.workflow.roots import Patience
 from tests.image_family import Site
+from tests.tools import need_root
 
 _ALL = Ages(young=-1, caches=-1)
 
@@ -173,3 +174,22 @@ def test_a_tag_goes_with_its_image(site: Site) -> None:
     limited(site.store, 1)
     assert "old" not in site.store.tags()
     assert inspect(site.store, 1).findings == ()
+
+
+def test_unpacked_layer_that_is_used_is_not_the_oldest(site: Site) -> None:
+    """It is a part of an image, so its own times stay; when it was used shows its ctime, which nobody can set."""
+    need_root()
+    site.build()
+    project = site.project()
+    targets = tuple(one for one in project.manifest.targets() if one.image == "full")
+    results = [build.result(project, build.plan(project, targets), targets[0])["layers"][-1]]
+    (folder,) = unpacked.layers(site.store, results)
+    before = folder.stat()
+    while folder.stat().st_ctime_ns == before.st_ctime_ns:  # A clock's tick may lie between.
+        assert unpacked.layers(site.store, results) == (folder,)
+    assert folder.stat().st_mtime_ns == before.st_mtime_ns
+    with unpacked.held([folder]):
+        limited(site.store, 1)
+        assert folder.exists(), "a container stands on it"
+    limited(site.store, 1)
+    assert not folder.exists()

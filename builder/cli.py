@@ -112,7 +112,7 @@ def _without_secrets(text: str) -> str:
     return redact(text, secrets(known))
 
 
-_NEED_ROOT = frozenset({"build", "check", "gc", "lock", "run", "shell", "verify"})
+_NEED_ROOT = frozenset({"build", "check", "gc", "lock", "run", "shell", "store", "verify"})
 
 
 def become_root() -> None:

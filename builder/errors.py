@@ -47,6 +47,10 @@ class StackbuildError(Exception):
         return "\n".join(self.lines())
 
 
+class InUse(StackbuildError):
+    """Somebody else works with a store that is needed alone."""
+
+
 class Problems(StackbuildError):
     """Several problems of one file or one run, reported together and in order."""
 

@@ -25,8 +25,8 @@ def keep(store: Store, name: str, upper: Path, lowers: Sequence[Path]) -> bool:
     try:
         place.mkdir(parents=True)
         _move(upper, place / "upper")
-        (place / "lowers.json").write_text(json.dumps([str(lower) for lower in lowers]))
-    except (OSError, subprocess.CalledProcessError):
+        store.write(f"failed/{name}/lowers.json", json.dumps([str(lower) for lower in lowers]).encode())
+    except (OSError, StackbuildError, subprocess.CalledProcessError):
         shutil.rmtree(place, ignore_errors=True)
         return False
     return True

@@ -14,6 +14,7 @@ from typing import IO
 
 from builder.digest import Digest
 from builder.errors import StackbuildError
+from builder.naming import is_named
 
 
 @contextmanager
@@ -45,7 +46,7 @@ class Incoming:
             while True:
                 handle, name = tempfile.mkstemp(dir=scratch)
                 fcntl.flock(handle, fcntl.LOCK_EX)
-                if os.fstat(handle).st_nlink:
+                if is_named(handle, Path(name)):
                     break
                 os.close(handle)  # Swept in the moment before it was locked.
         self.path = Path(name)

@@ -3,29 +3,44 @@
 The lock is flock(2) of the store's file `version`, which is written once and never replaced. Reading it is all that a
 shared lock needs, so a store on a disk that cannot be written has one too. It ends with the process that holds it,
 however that ends.
+
+Where builds never stop, there is never a moment in which nobody uses the store. So whoever has waited for it alone for
+half of his time closes the door, a second lock: those who begin to use the store wait there, those who use it already
+are not asked to, and can end.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from builder.errors import StackbuildError
+from builder.errors import InUse, StackbuildError
 
 _EVERY = 0.1
 """Seconds between two looks whether the store is free."""
 
 
-def shared(mark: Path) -> IO[bytes]:
-    """Use a store until the file that comes back is closed; waits for as long as somebody collects its garbage."""
+def shared(mark: Path, door: Path | None) -> IO[bytes]:
+    """Use a store until the file that comes back is closed; waits for as long as somebody collects its garbage.
+
+    Args:
+        door: the lock of whoever wants the store alone, if there is such a file; None for who uses the store already.
+
+    Raises:
+        StackbuildError: the file system has no locks.
+    """
+    if door is not None:
+        with suppress(FileNotFoundError), door.open("rb") as closed:
+            _lock(closed, fcntl.LOCK_SH, mark)  # Nobody holds it open: once it can be had, whoever closed it is done.
     handle = mark.open("rb")
     try:
-        fcntl.flock(handle, fcntl.LOCK_SH)
+        _lock(handle, fcntl.LOCK_SH, mark)
     except BaseException:
         handle.close()
         raise
@@ -33,33 +48,59 @@ def shared(mark: Path) -> IO[bytes]:
 
 
 @contextmanager
-def alone(mark: Path, wait: float) -> Iterator[None]:
+def alone(mark: Path, close: Callable[[], AbstractContextManager[None]], wait: float) -> Iterator[None]:
     """Have a store for oneself; whoever begins to use it meanwhile waits.
 
-    Those who use it are never asked to wait for one who only waits himself, so this one may wait in vain.
-
     Args:
-        wait: seconds, at most.
+        close: closes the door.
+        wait: seconds, at most; those who begin wait for no more than half of that.
 
     Raises:
-        StackbuildError: it is in use.
+        InUse: it is.
+        StackbuildError: the file system has no locks.
     """
-    until = time.monotonic() + wait
-    with mark.open("rb") as handle:
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= until:
-                    raise StackbuildError(
-                        f"the store is in use: {mark.parent}",
-                        got=_holders(handle),
-                        expected="no other stackbuild that works with it",
-                        next_step="wait until it ends, or: stackbuild gc --wait SECONDS",
-                    ) from None
+    begun = time.monotonic()
+    with mark.open("r+b") as handle, ExitStack() as door:  # NFS locks for writing only what is open for it (flock(2)).
+        closed = False
+        while not _free(handle, mark):
+            if time.monotonic() >= begun + wait:
+                raise InUse(
+                    f"the store is in use: {mark.parent}",
+                    got=_holders(handle),
+                    expected="no other stackbuild that works with it",
+                    next_step="wait until it ends, or: stackbuild gc --wait SECONDS",
+                )
+            if not closed and time.monotonic() >= begun + wait / 2:
+                with suppress(StackbuildError):  # On a full disk, one may still come to an end politely.
+                    door.enter_context(close())
+                closed = True
             time.sleep(_EVERY)
+        door.close()
         yield
+
+
+def _free(handle: IO[bytes], mark: Path) -> bool:
+    try:
+        _lock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB, mark)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _lock(handle: IO[bytes], how: int, mark: Path) -> None:
+    try:
+        fcntl.flock(handle, how)
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        if error.errno not in {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}:
+            raise
+        raise StackbuildError(
+            f"the file system of the store has no locks: {mark.parent}",
+            expected="flock(2), as on local disks, and on NFS of version 4 or with its lock daemon",
+            got=str(error.strerror),
+            next_step="set STACKBUILD_STORE to another folder, or have its server lock files",
+        ) from None
 
 
 def _holders(handle: IO[bytes]) -> str:

@@ -99,7 +99,7 @@ class _Marking:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._known = dict(_actions(store))
+        self._known = dict(actions(store))
         self._marks = Marks()
 
     def marked(self, roots: Roots, young: Iterable[Digest]) -> Marks:
@@ -120,7 +120,7 @@ class _Marking:
         """Whether it is the bytecode of a package that is pinned, or that was built from one; plans are marked then."""
         if not str(entry["document"].get("kind")).endswith("bytecode"):
             return False
-        return any(one in self._marks.pinned or one in self._marks.sources for one in _inputs(entry).values())
+        return any(one in self._marks.pinned or one in self._marks.sources for one in inputs(entry).values())
 
     def _entry(self, name: Digest) -> None:
         """An action's file, and what its result names."""
@@ -147,7 +147,7 @@ class _Marking:
             seen.add(one)
             self._entry(one)
             self._entry(self._own(entry))
-            for digest in _inputs(entry).values():
+            for digest in inputs(entry).values():
                 if digest in self._known:
                     todo.append(digest)
                 elif self._store.source(digest).exists():
@@ -157,7 +157,7 @@ class _Marking:
         """The key of an action whose plan key led to `entry`: needs are named by the digests of their results."""
         named = {
             role: key(self._known[digest]["result"]) if digest in self._known else digest
-            for role, digest in _inputs(entry).items()
+            for role, digest in inputs(entry).items()
         }
         return key({**entry["document"], "inputs": named})
 
@@ -168,13 +168,13 @@ class _Marking:
             one = todo.pop()
             if one not in seen:
                 seen.add(one)
-                documents, files = _named(self._store, one)
+                documents, files = named(self._store, one)
                 self._marks.blobs.update((one, *files))
                 todo += documents
         return seen
 
 
-def _actions(store: Store) -> Iterator[tuple[Digest, dict[str, Any]]]:
+def actions(store: Store) -> Iterator[tuple[Digest, dict[str, Any]]]:
     """Every action of the store by its key; what is damaged counts as none."""
     for path in sorted((store.path / "actions").glob("*.json")):
         with suppress(HostileInput, *_NONSENSE):
@@ -187,7 +187,7 @@ def _actions(store: Store) -> Iterator[tuple[Digest, dict[str, Any]]]:
 
 def _judge(entry: Mapping[str, Any]) -> None:
     """Raises: HostileInput, or one of _NONSENSE: it is not what a build leaves."""
-    _inputs(entry)
+    inputs(entry)
     _manifest(entry["result"])
     for _ in files_of(entry["result"]):
         pass
@@ -196,7 +196,8 @@ def _judge(entry: Mapping[str, Any]) -> None:
         Digest.parse(layer["digest"])
 
 
-def _inputs(entry: Mapping[str, Any]) -> dict[str, Digest]:
+def inputs(entry: Mapping[str, Any]) -> dict[str, Digest]:
+    """What an action's document reads: plan keys, or digests of sources, by role."""
     return {role: Digest.parse(one) for role, one in entry["document"].get("inputs", {}).items()}
 
 
@@ -205,7 +206,7 @@ def _manifest(result: Mapping[str, Any]) -> str:
     return str(result["manifest"]["digest"]) if "manifest" in result else ""
 
 
-def _named(store: Store, name: Digest) -> tuple[list[Digest], list[Digest]]:
+def named(store: Store, name: Digest) -> tuple[list[Digest], list[Digest]]:
     """What a manifest or an index names: documents like it, and files; nothing where it is gone or something else."""
     path = store.blob(name)
     try:

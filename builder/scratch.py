@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from builder.errors import StackbuildError
+from builder.naming import is_named
 
 VARIABLE = "STACKBUILD_SCRATCH"
 _SHARED = Path("/dev/shm")
@@ -66,11 +67,11 @@ def folder(parent: Path) -> Iterator[Path]:
     while True:
         made = Path(tempfile.mkdtemp(dir=parent, prefix=_PREFIX))
         try:
-            handle = (made / ".lock").open("w")
+            handle = (made / ".lock").open("w+")
         except FileNotFoundError:
             continue  # Swept in the moment before it was locked, as below.
         fcntl.flock(handle, fcntl.LOCK_SH)
-        if os.fstat(handle.fileno()).st_nlink:
+        if is_named(handle.fileno(), made / ".lock"):
             break
         handle.close()
     with handle:
@@ -92,13 +93,11 @@ def sweep(parent: Path) -> int:
             info = entry.lstat()
             if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.geteuid():
                 continue
-            with (entry / ".lock").open("rb") as handle:
+            # One without a lock was left by who was killed before it was locked; or by a power cut, which takes any
+            # name. NFS locks for writing only what is open for it (flock(2)).
+            with os.fdopen(os.open(entry / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "r+b") as handle:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 swept += _remove(entry)
-        except FileNotFoundError:
-            with suppress(OSError):
-                entry.rmdir()  # Killed before it was locked.
-                swept += 1
         except OSError:
             continue
     return swept

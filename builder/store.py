@@ -10,6 +10,7 @@
     released/<hex>.json         what a pushed image holds, under its manifest's digest
     advisories/<hex>            databases of advisories by package: a cache
     logs/<hex>.txt              output of steps in the sandbox
+    locks/                      files whose locks several machines take
     tmp/                        whatever has no name yet
 
 Every write is: temporary file, digest, fsync, atomic rename. Nothing under a final name is ever half-written, so
@@ -18,21 +19,21 @@ a killed build leaves rubbish in `tmp/` only, which the next one sweeps.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from builder import lease, scratch
-from builder.digest import Digest, Json, canonical
+from builder import flocks, image_index, lease, scratch, sealing
+from builder.digest import Digest, Json
 from builder.errors import HostileInput, StackbuildError
 from builder.incoming import Incoming, writing
+from builder.settling import settle
 
 FORMAT = "1"
+_INDEX = "images/index.json"
 
 
 def default_path(environ: Mapping[str, str]) -> Path:
@@ -91,11 +92,12 @@ class Store:
     def _create(self) -> None:
         for name in ("images/blobs/sha256", "sources/sha256", "actions", "roots", "logs", "tmp"):
             (self.path / name).mkdir(parents=True, exist_ok=True)
-        with self.locked("index"):  # Another process may have made the store just now, and tagged in it.
-            self._write("images/oci-layout", canonical({"imageLayoutVersion": "1.0.0"}))
-            if not (self.path / "images/index.json").exists():
-                self._write("images/index.json", canonical({"schemaVersion": 2, "manifests": []}))
+        with self.guarded("index"):  # Another process may have made the store just now, and tagged in it.
+            self._write("images/oci-layout", image_index.LAYOUT)
+            if not (self.path / _INDEX).exists():
+                self._write(_INDEX, image_index.EMPTY)
             if not (self.path / "version").exists():  # Leases are locks of that very file.
+                settle(self.path / "images")
                 self._write("version", (FORMAT + "\n").encode())
 
     # Leases ------------------------------------------------------------------------------------------------
@@ -103,7 +105,7 @@ class Store:
     def hold(self) -> None:
         """Keep garbage from being collected for as long as this object lives, or until `release`."""
         if self._lease is None:
-            self._lease = lease.shared(self.path / "version")
+            self._lease = lease.shared(self.path / "version", self._door)
 
     def release(self) -> None:
         """Give up what `hold` took."""
@@ -114,7 +116,7 @@ class Store:
     @contextmanager
     def leased(self) -> Iterator[None]:
         """Keep garbage from being collected meanwhile."""
-        with lease.shared(self.path / "version"):
+        with lease.shared(self.path / "version", self._door if self._lease is None else None):
             yield
 
     @contextmanager
@@ -122,10 +124,16 @@ class Store:
         """Let nobody else use the store meanwhile; `wait` seconds, at most, until nobody does.
 
         Raises:
-            StackbuildError: it is in use.
+            InUse: it is.
         """
-        with lease.alone(self.path / "version", wait):
+        with writing(self.path):
+            (self.path / "version").open("r+b").close()  # Nobody collects in a store that he may not write.
+        with lease.alone(self.path / "version", lambda: self.locked("door"), wait):
             yield
+
+    @property
+    def _door(self) -> Path:
+        return self.path / "tmp/door.lock"
 
     # Sources and blobs -------------------------------------------------------------------------------------
 
@@ -197,58 +205,63 @@ class Store:
     def action(self, key: Digest) -> dict[str, Any] | None:
         """`{"document": …, "result": …}` of a finished action, or None. A damaged file counts as none."""
         try:
-            data = (self.path / "actions" / f"{key.hex}.json").read_bytes()
+            return sealing.unsealed((self.path / "actions" / f"{key.hex}.json").read_bytes())
         except FileNotFoundError:
             return None
-        body = data[:-_SEAL] + b"}"
-        if data[-_SEAL:] != _seal(body):
-            return None
-        found: dict[str, Any] = json.loads(body)
-        return found
 
     def has_action(self, key: Digest) -> bool:
         return (self.path / "actions" / f"{key.hex}.json").exists()
 
+    def used(self, key: Digest) -> None:
+        """Note that somebody has a use for an action's result; where nothing can be noted, nobody evicts anything."""
+        with suppress(OSError):
+            os.utime(self.path / "actions" / f"{key.hex}.json")
+
     def put_action(self, key: Digest, document: Json, result: Json) -> None:
-        body = canonical({"document": document, "result": result})
-        self._write(f"actions/{key.hex}.json", body[:-1] + _seal(body))
+        self._write(f"actions/{key.hex}.json", sealing.sealed(document, result))
 
     # Image index -------------------------------------------------------------------------------------------
 
     def tag(self, name: str, descriptor: Mapping[str, Json]) -> None:
         """Let `name` mean this manifest or index; the only writer of `index.json`, one process at a time."""
-        with self.locked("index"):
-            index = self._index()
-            ref = "org.opencontainers.image.ref.name"
-            kept = [m for m in index["manifests"] if m.get("annotations", {}).get(ref) != name]
-            kept.append({**descriptor, "annotations": {ref: name}})
-            kept.sort(key=lambda m: m.get("annotations", {}).get(ref, ""))
-            index["manifests"] = kept
-            self._write("images/index.json", canonical(index))
+        with self.guarded("index"):
+            self._index_is(image_index.tagged(self._index(), name, descriptor))
+
+    def untag(self, digests: Collection[str]) -> None:
+        """Let nothing name these manifests and indexes any more."""
+        with self.guarded("index"):
+            self._index_is(image_index.without(self._index(), digests))
+
+    def _index_is(self, data: bytes) -> None:
+        """Write the index, if that is news; what it names is on the disk before, as nothing else would miss it."""
+        final = self.path / _INDEX
+        if not final.exists() or final.read_bytes() != data:
+            with writing(final):
+                settle(self.path / "images/blobs/sha256")
+            self._write(_INDEX, data)
+            settle(final.parent)
 
     def tags(self) -> dict[str, str]:
         """Every tag of the layout, with the digest of what it names."""
-        ref = "org.opencontainers.image.ref.name"
-        return {
-            found["annotations"][ref]: found.get("digest", "")
-            for found in self._index()["manifests"]
-            if ref in found.get("annotations", {})
-        }
+        return image_index.tags(self._index())
 
     def indexed(self) -> tuple[str, ...]:
-        """The digests of all that the layout's index names, tagged or not, by whatever tool."""
-        return tuple(str(found.get("digest", "")) for found in self._index()["manifests"])
+        """The digests of all that the layout's index names, tagged or not, by whatever tool.
 
-    def _index(self) -> dict[str, Any]:
-        path = self.path / "images/index.json"
+        Raises:
+            StackbuildError: there is no index, so nobody can tell.
+        """
+        return tuple(map(image_index.digest, self._index(missing=False)["manifests"]))
+
+    def _index(self, *, missing: bool = True) -> dict[str, Any]:
+        """The index; if it is `missing`, which is what the error below asks for, one without names."""
+        path = self.path / _INDEX
         try:
-            index = dict(json.loads(path.read_bytes()))
-            if index["manifests"] is None:
-                index["manifests"] = []  # As tools in Go write an empty list: umoci, when the last tag is gone.
-            if isinstance(index["manifests"], list):
-                return index
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
-            pass
+            data = path.read_bytes()
+        except FileNotFoundError:
+            data = image_index.EMPTY if missing else b""
+        if (index := image_index.parsed(data)) is not None:
+            return index
         raise StackbuildError(
             f"the store's image index is damaged: {path}",
             next_step=f"rm {path}, then build again: what is built is only tagged anew",
@@ -277,32 +290,17 @@ class Store:
             yield folder
 
     def sweep(self) -> int:
-        """Remove what killed processes left in `tmp/` and in the other places of `scratch`; returns how much went.
+        """Remove what killed processes left in `tmp/` and in the other places of `scratch`; returns how much went."""
+        folders = sum(scratch.sweep(parent) for parent in (self.scratch, *scratch.places()))
+        return folders + flocks.sweep(self.scratch)
 
-        Whatever is in use is locked, and whoever locks a thing looks afterwards whether it still has its name.
-        """
-        swept = sum(scratch.sweep(parent) for parent in (self.scratch, *scratch.places()))
-        for entry in sorted(self.scratch.iterdir()):
-            with suppress(OSError), entry.open("rb") as handle:  # A folder cannot be opened.
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if os.fstat(handle.fileno()).st_nlink:  # Else the name is another file's by now, which is in use.
-                    entry.unlink()
-                    swept += 1
-        return swept
-
-    @contextmanager
-    def locked(self, name: str) -> Iterator[None]:
+    def locked(self, name: str) -> AbstractContextManager[None]:
         """Hold the store's lock of that name, against threads and processes."""
-        path = self.path / "tmp" / f"{name}.lock"
-        while True:
-            with writing(path):
-                handle = path.open("w")
-            with handle:
-                fcntl.flock(handle, fcntl.LOCK_EX)
-                if os.fstat(handle.fileno()).st_nlink:
-                    yield
-                    path.unlink(missing_ok=True)  # Whoever waits for it sees that, and makes another.
-                    return
+        return flocks.locked(self.scratch / f"{name}.lock")
+
+    def guarded(self, name: str) -> AbstractContextManager[None]:
+        """Hold the lock of a file that is read, changed and written again, by several machines too."""
+        return flocks.guarded(self.path / "locks" / name)
 
     def write(self, name: str, data: bytes) -> Path:
         """Write a file of the store (a log, a cached table) under its relative name."""
@@ -317,11 +315,3 @@ class Store:
         with Incoming(final.parent, self.scratch) as incoming:
             incoming.write(data)
             incoming.publish(final.name)
-
-
-def _seal(body: bytes) -> bytes:
-    """The last member of an action's file: the sha256 of the JSON without it, so that a flipped bit is noticed."""
-    return b',"sha256":"' + hashlib.sha256(body).hexdigest().encode() + b'"}'
-
-
-_SEAL = len(_seal(b""))

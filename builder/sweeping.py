@@ -25,6 +25,8 @@ from typing import NamedTuple, TypeAlias
 from builder import unpacked
 from builder.errors import StackbuildError
 from builder.marking import Marks
+from builder.naming import is_left
+from builder.settling import settle
 from builder.store import Store
 
 
@@ -82,9 +84,9 @@ def rooms(store: Store, marks: Marks, ages: Ages) -> tuple[Room, ...]:
     failed = _room(store, "failed", ages, fresh)
     layers |= {name for entry in failed.entries if entry.kept for name in _lowers(entry.path)}
     return (
-        _room(store, "tables", ages, lambda path: bool(keys := _tabled(path)) and keys <= actions),
+        _room(store, "tables", ages, lambda path: bool(keys := tabled(path)) and keys <= actions),
         _room(store, "keys", ages, fresh),
-        _room(store, "names", ages, lambda path: _text(path).removeprefix("sha256:") in actions),
+        _room(store, "names", ages, lambda path: text_of(path).removeprefix("sha256:") in actions),
         _room(store, "proven", ages, lambda path: path.name in actions),
         _room(store, "checked", ages, lambda path: path.name in actions),
         _room(store, "took", ages, lambda path: path.name in actions),
@@ -127,12 +129,12 @@ def sweep(found: Iterable[Room], trash: Callable[[], Path]) -> Iterator[tuple[Pa
                     path.unlink()
                     yield path, None
         if gone:
-            _settle(gone[0].parent)
+            settle(gone[0].parent)  # A power cut may not bring back what names a thing that went after it.
 
 
 def _room(store: Store, name: str, ages: Ages, needed: _Needed) -> Room:
     folder = store.path / name
-    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    paths = sorted(path for path in folder.iterdir() if not is_left(path)) if folder.is_dir() else []
     return Room(name=name, entries=tuple(Entry(path, _stays(path, ages, needed)) for path in paths))
 
 
@@ -143,20 +145,11 @@ def _stays(path: Path, ages: Ages, needed: _Needed) -> bool:
         return True  # It went by itself.
 
 
-def _settle(folder: Path) -> None:
-    """Let a room be swept on disk before the next one is: a power cut may not reorder them."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
     return path.read_text("ascii", "replace")
 
 
-def _tabled(path: Path) -> set[str]:
+def tabled(path: Path) -> set[str]:
     """Plan keys, in hex, of a table that says what was built; none of one that is damaged."""
     try:
         keys = [str(row["key"]) for row in json.loads(path.read_bytes()).values()]

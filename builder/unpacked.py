@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -21,6 +21,8 @@ from isal import igzip, isal_zlib
 from builder.digest import Digest
 from builder.errors import HostileInput, StackbuildError
 from builder.frames import BadFrame, Frames
+from builder.incoming import writing
+from builder.settling import settle_tree
 from builder.store import Store
 
 _GZIP = b"\x1f\x8b"
@@ -44,6 +46,9 @@ def folder(store: Store, name: str, fill: Callable[[Path, Path], None]) -> Path:
     """The folder `roots/<name>`, made by `fill(upper folder, workspace)` if it is not there."""
     final = store.path / "roots" / name
     if final.is_dir():
+        with suppress(OSError):  # Its times stay, as it is a part of an image; that it was used shows its ctime.
+            info = final.stat()
+            os.utime(final, ns=(info.st_atime_ns, info.st_mtime_ns))
         return final
     with store.workspace() as workspace, store.locked(f"root-{name[:40]}"):
         if final.is_dir():
@@ -53,8 +58,10 @@ def folder(store: Store, name: str, fill: Callable[[Path, Path], None]) -> Path:
         (workspace / "mount").mkdir()
         fill(upper, workspace / "mount")
         os.chmod(upper, 0o755)
-        final.parent.mkdir(exist_ok=True)  # Who was short of disk may have removed all of them.
-        os.rename(upper, final)
+        with writing(final):
+            settle_tree(upper)  # Nobody hashes it again: after a power cut, half of a layer would pass for the whole.
+            final.parent.mkdir(exist_ok=True)  # Who was short of disk may have removed all of them.
+            os.rename(upper, final)
     return final
 
 
@@ -88,7 +95,7 @@ def in_use(path: Path) -> bool:
         return False
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except OSError:  # Held; or nobody can tell, as on file systems that lock no folders.
         return True
     finally:
         os.close(handle)

@@ -10,8 +10,10 @@ only: `environment` puts the file's values below them.
     [tls]                ca = "/etc/ssl/company.pem"     SSL_CERT_FILE
     [proxy]              http, https, no-proxy           http_proxy, https_proxy, no_proxy
     [advisories]         databases = ["/srv/osv", …]     STACKBUILD_ADVISORIES, parted by blanks
+    [store]              max-size = "20GB"               STACKBUILD_MAX_SIZE, of `gc`
 
-It is read when something must be fetched, and not before. URLs in it may have user info, so no error shows a value.
+It is read when something must be fetched, or is collected, and not before. URLs in it may have user info, so no error
+shows a value.
 """
 
 from __future__ import annotations
@@ -37,6 +39,11 @@ _DATABASE: Final[Schema] = {
     "pattern": r"^(/|https?://)[^\s]+$",
 }
 _PROXY: Final[Schema] = {"type": "string", "title": "an http or https URL", "pattern": r"^https?://[^\s]+$"}
+_SIZE: Final[Schema] = {
+    "type": "string",
+    "title": "a number and kB, MB, GB or TB",
+    "pattern": r"^\d{1,9}(\.\d{1,3})? ?[kMGT]i?B$",
+}
 _HOSTS: Final[Schema] = {"type": "string", "title": "a host, domain, address or network", "pattern": r"^[^\s,]+$"}
 
 SCHEMA: Final[Schema] = table(
@@ -56,6 +63,7 @@ SCHEMA: Final[Schema] = table(
             "Who knows of vulnerabilities.",
             {"databases": listed(_DATABASE, "Files of OSV entries, folders of such, services with OSV's API.")},
         ),
+        "store": table("The store.", {"max-size": {**_SIZE, "description": "Beyond it, `gc` evicts."}}),
         "proxy": table(
             "How to get out.", {"http": _PROXY, "https": _PROXY, "no-proxy": listed(_HOSTS, "What is reached without.")}
         ),
@@ -145,6 +153,8 @@ def _variables(document: Mapping[str, Any], environ: Mapping[str, str]) -> Itera
         yield "STACKBUILD_NPM_REGISTRY", registry
     if databases := document.get("advisories", {}).get("databases"):
         yield "STACKBUILD_ADVISORIES", " ".join(databases)
+    if size := document.get("store", {}).get("max-size"):
+        yield "STACKBUILD_MAX_SIZE", size
     if (file := document.get("tls", {}).get("ca")) and not any(environ.get(name) for name in CA_VARIABLES):
         yield "SSL_CERT_FILE", file
     proxy = document.get("proxy", {})

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from builder.sweeping import Room
 
@@ -42,6 +44,23 @@ def files(rooms: Iterable[Room]) -> dict[Path, int]:
     return found
 
 
+class Weighed(NamedTuple):
+    """What a file or a folder weighs: bytes, and which inode they are of."""
+
+    inode: tuple[int, int]
+    size: int
+
+
+def weigh(path: Path) -> Weighed:
+    """Weigh a file, or all files below a folder; what is gone weighs nothing."""
+    try:
+        info = path.lstat()
+    except FileNotFoundError:
+        return Weighed((0, 0), 0)
+    size = _tree(path) if stat.S_ISDIR(info.st_mode) else info.st_size
+    return Weighed((info.st_dev, info.st_ino), size)
+
+
 def weights(rooms: Iterable[Room], sizes: Mapping[Path, int], moved: Mapping[Path, Path]) -> tuple[Weight, ...]:
     """What came of each room that has anything.
 
@@ -64,6 +83,15 @@ def weights(rooms: Iterable[Room], sizes: Mapping[Path, int], moved: Mapping[Pat
                 )
             )
     return tuple(found)
+
+
+def size_of(text: str) -> int | None:
+    """Bytes of a size such as `20GB`, `1.5 TB`, `500MiB`; None if it is none."""
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?) ?([kMGT])(i?)B", text.strip())
+    if found is None:
+        return None
+    power = "kMGT".index(found[2]) + 1
+    return int(float(found[1]) * (1024 if found[3] else 1000) ** power)
 
 
 def _tree(folder: Path) -> int:

@@ -26,11 +26,11 @@ ROOT: Final = Path(__file__).parent.parent
 LONGEST: Final = 400
 
 ORDER: Final = """
-    advice background chains closure ecosystem escaping frames guarded purls redaction replacing
+    advice background chains closure ecosystem escaping frames guarded naming purls redaction replacing settling
     errors platforms
     digest lease scratch offline
     licences
-    incoming
+    incoming image_index sealing flocks
     tree lock manifest.shape own project_files
     store interpreter waiver cells sandbox_child untar manifest.fragments manifest.lines proxies
     user_config
@@ -43,7 +43,7 @@ ORDER: Final = """
     unpacked plan ahead transports processes files
     built
     runtimes
-    marking sweeping weighing
+    marking sweeping weighing evicting root_inspecting inspecting
     parts conflicts impure signing signatures cache exchange kinds.*
     manifest
     locks fetching about

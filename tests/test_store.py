@@ -56,7 +56,7 @@ def test_what_is_not_committed_vanishes(store: Store) -> None:
         incoming.write(b"half")
         raise RuntimeError
     found = {path.name for path in store.path.rglob("*") if path.is_file()}
-    assert found == {"oci-layout", "index.json", "version"}
+    assert found == {"oci-layout", "index.json", "version", "index"}
 
 
 def test_committed_file_is_readable_by_all(store: Store) -> None:
@@ -246,6 +246,17 @@ def test_damaged_index_says_what_to_do(data: bytes, store: Store) -> None:
         with pytest.raises(StackbuildError, match="image index is damaged") as caught:
             use()
         assert "rm " in caught.value.next_step
+
+
+def test_index_that_was_removed_is_made_anew(store: Store) -> None:
+    """The error about a damaged index has one remove it; then there was the same error about a missing one."""
+    (store.path / "images/index.json").unlink()
+    assert store.tags() == {}
+    with pytest.raises(StackbuildError, match="image index is damaged"):
+        store.indexed()  # For the collector, who would take every image for unnamed.
+    store.tag("a", {"digest": "1"})
+    assert store.tags() == {"a": "1"}
+    assert store.indexed() == ("1",)
 
 
 def test_tag_moves(store: Store) -> None:

@@ -33,6 +33,9 @@ no-proxy = [".example", "10.0.0.0/8"]
 
 [advisories]
 databases = ["/srv/osv", "https://osv.example"]
+
+[store]
+max-size = "20GB"
 """
 MEANT = {
     "STACKBUILD_MIRROR_BOOKWORM": "https://one.example/debian https://two.example/debian",
@@ -45,6 +48,7 @@ MEANT = {
     "https_proxy": "http://proxy.example:3128",
     "no_proxy": ".example,10.0.0.0/8",
     "STACKBUILD_ADVISORIES": "/srv/osv https://osv.example",
+    "STACKBUILD_MAX_SIZE": "20GB",
 }
 
 

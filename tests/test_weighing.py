@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from builder import weighing
 from builder.sweeping import Entry, Room
 from builder.weighing import Weight
@@ -48,3 +50,27 @@ def test_a_file_with_two_names_is_counted_where_it_stays_or_goes_last(tmp_path: 
     assert sizes(False, False) == [(0, 0), (0, 5)]
     os.link(tmp_path / "source", tmp_path / "elsewhere")
     assert sizes(False, False) == [(0, 0), (0, 0)], "it goes from here, and not from the disk"
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("20GB", 20 * 10**9),
+        ("1.5 TB", 1500 * 10**9),
+        (" 512MiB ", 512 << 20),
+        ("4kB", 4000),
+        ("0GB", 0),
+        *((text, None) for text in ("", "20", "GB", "-1GB", "1e3GB", "20 gb", "1..5GB", "20GBs", "9" * 400 + "GB")),
+    ],
+)
+def test_sizes_that_people_write(text: str, size: int | None) -> None:
+    assert weighing.size_of(text) == size
+
+
+def test_file_with_two_names_weighs_one_inode(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"12345")
+    os.link(tmp_path / "a", tmp_path / "b")
+    assert weighing.weigh(tmp_path / "a") == weighing.weigh(tmp_path / "b")
+    assert weighing.weigh(tmp_path / "a").size == 5
+    assert weighing.weigh(tmp_path).size == 10
+    assert weighing.weigh(tmp_path / "gone").size == 0

@@ -96,6 +96,7 @@ def command(
         if built is not None and projects.noted(store, manifest):
             _say(built, as_json)
             return
+        store.release()  # The project's own lease follows; with two, this one would wait at a door for the other.
     from builder.commands._targets import here
     from builder.workflow import build, merge_base, since_revision, waivers
     from builder.workflow.project import locked, open_project, select

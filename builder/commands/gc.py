@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -28,6 +29,12 @@ _MANIFEST = "manifest"
     "--grace", type=click.FloatRange(0), default=24, show_default=True, help="Hours for which new things are left."
 )
 @click.option("--wait", type=click.FloatRange(0), default=0, help="Seconds to wait for a store that is in use.")
+@click.option(
+    "--max-size",
+    "size",
+    metavar="SIZE",
+    help="Such as 20GB: beyond it, what was used least recently goes too.  [$STACKBUILD_MAX_SIZE]",
+)
 @click.option("--forget", is_flag=True, help="Forget projects whose manifest is gone at once.")
 @click.option("--as-built", is_flag=True, help="Of projects that cannot be planned, keep what they built last.")
 @click.option(
@@ -47,6 +54,7 @@ def command(
     days: int | None,
     grace: float,
     wait: float,
+    size: str | None,
     forget: bool,
     as_built: bool,
     place: str | None,
@@ -69,8 +77,11 @@ def command(
         here: Path | None = find_manifest(ctx.obj)
     except StackbuildError:
         here = None  # The projects that the store knows are enough.
-    wish = gc.Wish(patience=patience, dry_run=dry_run, grace=grace * 3600, wait=wait)
+    limit = _limit(size)
+    wish = gc.Wish(patience=patience, dry_run=dry_run, grace=grace * 3600, wait=wait, limit=limit)
     found = gc.collect(open_store(held=False), here, wish)
+    if limit is not None and found.kept_bytes > limit:
+        print(f"larger than {_size(limit)}: what projects built last is never evicted", file=sys.stderr)
     if as_json:
         rooms = [asdict(one) for one in found.rooms]
         states = {str(manifest): state for manifest, state in found.projects}
@@ -79,6 +90,19 @@ def command(
     for manifest, state in found.projects:
         print(f"{manifest}: {_STATES[state]}", file=sys.stderr)
     _say(found.rooms, "would go" if dry_run else "gone")
+
+
+def _limit(text: str | None) -> int | None:
+    """Bytes of the size that is named on the command line, in the environment, or in the user's configuration."""
+    from builder.errors import StackbuildError
+    from builder.user_config import environment
+    from builder.weighing import size_of
+
+    said = text if text is not None else environment(os.environ).get("STACKBUILD_MAX_SIZE", "")
+    found = size_of(said)
+    if said and found is None:
+        raise StackbuildError(f"not a size: {said}", expected="a number and kB, MB, GB, TB, kiB, MiB, GiB or TiB")
+    return found
 
 
 _STATES = {
@@ -91,9 +115,9 @@ _STATES = {
 
 def _refuse_mixtures(ctx: click.Context, place: str | None) -> None:
     """Raises: click.UsageError: the cache is collected from and an option is for the store, or the other way round."""
-    for name in ("grace", "wait", "forget", "as_built") if place is not None else ("revisions",):
+    for name in ("grace", "wait", "size", "forget", "as_built") if place is not None else ("revisions",):
         if ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
-            option = "--keep" if name == "revisions" else f"--{name.replace('_', '-')}"
+            option = {"revisions": "--keep", "size": "--max-size"}.get(name, f"--{name.replace('_', '-')}")
             raise click.UsageError(f"{option} goes with{'out' if place is not None else ''} --cache")
 
 

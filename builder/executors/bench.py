@@ -109,6 +109,7 @@ class Bench:
         sizes = {digest: size for one in given.values() for digest, size in one.sizes.items()}
         how = "kept"
         if intact(self._store, action.plan_key):
+            self._store.used(action.plan_key)
             exchange.lend_sources(counter.cache, action)
         else:
             for need in action.needs.values():

@@ -94,6 +94,9 @@ def build(
         if cache is not None:
             cache.fill(whole, wanted)
         needed = whole.stale(project.store, wanted)
+        ends, read = {end.plan_key for end in wanted}, {one for stale in needed for one in whole.needs(stale)}
+        for key in (ends | read) - needed:
+            project.store.used(key)
         try:
             if elsewhere is not None:
                 elsewhere(whole, needed, wanted, watcher)
@@ -171,6 +174,7 @@ def result(project: Project, planned: Mapping[Target, Planned], target: Target) 
     found = project.store.action(end.plan_key)
     if found is None:
         raise StackbuildError(f"not built: {target}", next_step=f"stackbuild build {target.image}")
+    project.store.used(end.plan_key)
     return dict(found["result"])
 
 

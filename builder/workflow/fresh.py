@@ -15,6 +15,7 @@ from typing import Any
 
 from builder import __version__
 from builder.digest import Digest, canonical
+from builder.errors import StackbuildError
 from builder.manifest.model import Target
 from builder.platforms import NATIVE, runs
 from builder.project_files import files, identity, libraries
@@ -49,6 +50,8 @@ def unchanged(manifest_path: Path, store: Store, wanted: Sequence[str]) -> Built
     chosen, skipped = divide(list(table), wanted)
     if not chosen or not all(_there(store, table[target].key) for target in chosen):
         return None
+    for target in chosen:
+        store.used(Digest(table[target].key))
     tags = store.tags()
     if any(tags.get(tag) != digest for target in chosen for tag, digest in table[target].tags.items()):
         return None
@@ -90,9 +93,9 @@ def inputs_digest(manifest_path: Path) -> Digest:
 def _table(manifest_path: Path, store: Store) -> dict[Target, Known] | None:
     try:
         table = json.loads((store.path / "tables" / inputs_digest(manifest_path).hex).read_bytes())
-    except (FileNotFoundError, ValueError):
-        return None
-    return {Target.parse(text): Known(key=row["key"], tags=row["tags"]) for text, row in table.items()}
+        return {Target.parse(text): Known(key=str(row["key"]), tags=dict(row["tags"])) for text, row in table.items()}
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, StackbuildError):
+        return None  # None yet, or a damaged one, which the next build writes anew.
 
 
 def _program_state() -> list[Any]:

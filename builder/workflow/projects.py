@@ -43,9 +43,9 @@ def note(store: Store, manifest: Manifest, built: Mapping[str, Digest]) -> None:
     """Let a store know a project, and what it has just built beside what it built before."""
     path = manifest.path.absolute()
     targets = {str(target) for target in manifest.targets()}
-    with store.locked(_FOLDER):
+    with store.guarded(_FOLDER):
         try:
-            before = _read(_place(store, path))
+            before = read(_place(store, path))
         except StackbuildError:
             before = None  # None yet, or a damaged one.
         kept = {one: key for one, key in before.built.items() if one in targets} if before else {}
@@ -63,7 +63,7 @@ def known(store: Store) -> tuple[Known, ...]:
     Raises:
         StackbuildError: what one has left is damaged.
     """
-    found = [_read(path) for path in (store.path / _FOLDER).glob("*.json")]
+    found = [read(path) for path in (store.path / _FOLDER).glob("*.json")]
     return tuple(sorted(found, key=lambda one: one.manifest))
 
 
@@ -85,7 +85,8 @@ def _place(store: Store, manifest: Path) -> Path:
     return store.path / _FOLDER / f"{Digest.of(str(manifest).encode('utf-8', 'surrogateescape')).hex}.json"
 
 
-def _read(path: Path) -> Known:
+def read(path: Path) -> Known:
+    """Raises: StackbuildError: it is damaged."""
     try:
         row: dict[str, Any] = json.loads(path.read_bytes())
         return Known(

@@ -16,6 +16,7 @@ from builder.errors import StackbuildError
 from builder.manifest.model import Manifest, Target
 from builder.net import Client
 from builder.offline import refuse
+from builder.settling import settle
 from builder.store import Store
 from builder.transports.upload import Upload
 from builder.workflow.network import environ_of
@@ -49,13 +50,13 @@ class Release:
 
 def record(store: Store, releases: Sequence[Release]) -> None:
     """Remember releases; one that is the same as the last of its name is no news."""
-    with store.locked("pushed"):
+    with store.guarded("pushed"):
         known = list(_lines(store))
         last = {(one.project, one.name): one for one in known}
         news = [one for one in releases if not _same(last.get((one.project, one.name)), one)]
         if news:
             text = "".join(json.dumps(_row(one), sort_keys=True) + "\n" for one in [*known, *news])
-            store.write(_FILE, text.encode())
+            settle(store.write(_FILE, text.encode()).parent)  # Nothing else remembers them: a power cut may not.
 
 
 def recorded(project: Project, names: Sequence[str] = ()) -> tuple[Release, ...]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -69,6 +71,41 @@ def test_killed_and_run_again(small: Site, tmp_path: Path, seconds: float) -> No
     assert site.digests("base", "tool") == small.digests("base", "tool")
     left = [path.name for path in (site.store_path / "tmp").iterdir() if not path.name.endswith(".lock")]
     assert left == []
+
+
+@pytest.mark.catalogue
+def test_killed_before_steps_of_writing(small: Site, tmp_path: Path) -> None:
+    """Packages, sandboxes and unpacked layers too: killed at a step of any process, checked, run again, compared."""
+    draw = random.Random(5)
+    crashing = str(Path(__file__).parents[1] / "crashing")
+    counter, killed = tmp_path / "steps", 0
+
+    def build(site: Site, at: int) -> int:
+        counter.write_bytes(bytes(8))
+        environ = {**site.environ(), "CRASH_STORE": str(site.store_path), "CRASH_STEPS": str(counter)}
+        environ |= {"CRASH_AT": str(at), "PYTHONPATH": os.pathsep.join((crashing, os.environ.get("PYTHONPATH", "")))}
+        argv = site.argv("build", "--no-start")
+        running = subprocess.Popen(
+            argv, env=environ, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        code = running.wait(timeout=500)
+        if code:
+            _wait_for_all_of(running.pid)
+        return code
+
+    assert build(_another(small, tmp_path / "all"), 0) == 0
+    steps = int.from_bytes(counter.read_bytes(), sys.byteorder)
+    assert steps > 200
+    for number in range(8):
+        site = _another(small, tmp_path / str(number))
+        killed += build(site, draw.randrange(1, steps + 1)) == -signal.SIGKILL
+        site.run("store", "check")
+        site.run("build")
+        assert site.digests("base", "tool") == small.digests("base", "tool")
+        site.run("store", "check")
+        assert [path.name for path in (site.store_path / "tmp").iterdir() if not path.name.endswith(".lock")] == []
+    assert killed >= 6
+    print(f"{killed} of 8 killed, of {steps} steps")
 
 
 @pytest.mark.parametrize("kind", ["apt", "pip"])

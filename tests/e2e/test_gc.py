@@ -76,6 +76,37 @@ def test_table_says_the_same_with_and_without_doing_it(site: Site) -> None:
     assert would.splitlines()[-1].startswith("in all ")
 
 
+def test_no_more_than_so_much(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the command line, in the environment, in the user's configuration; the first of these counts."""
+    cache = site.store.path / "uv/cache"
+
+    def fill() -> None:
+        cache.parent.mkdir()
+        cache.write_bytes(bytes(1 << 20))
+
+    fill()
+    assert "tools" not in said(site, "gc")
+    done = command(site, "gc", "--max-size", "1kB")
+    assert (done.returncode, cache.exists()) == (0, False)
+    assert "larger than 1.0 kB: what projects built last is never evicted" in done.stderr
+    fill()
+    config = site.folder.parent / ".config/stackbuild/config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text('[store]\nmax-size = "1 MB"\n')
+    monkeypatch.setenv("STACKBUILD_MAX_SIZE", "1GB")
+    said(site, "gc", "--dry-run")
+    said(site, "gc")
+    assert cache.exists()
+    monkeypatch.delenv("STACKBUILD_MAX_SIZE")
+    assert "tools" in said(site, "gc", "--dry-run")
+    assert cache.exists()
+    said(site, "gc")
+    assert not cache.exists()
+    assert "unchanged: full" in said(site, "build", "--no-start") + said(site, "build", "--no-start")
+    done = command(site, "gc", "--max-size", "much")
+    assert done.returncode == 1 and "not a size: much" in done.stderr
+
+
 def test_store_in_use(site: Site) -> None:
     with site.store.leased():
         done = command(site, "gc", "--wait", "0.3")
@@ -84,7 +115,10 @@ def test_store_in_use(site: Site) -> None:
     assert f"process {os.getpid()}" in done.stderr
 
 
-@pytest.mark.parametrize("arguments", [("--keep", "main"), ("--cache", "--grace", "1"), ("--cache", "--forget")])
+@pytest.mark.parametrize(
+    "arguments",
+    [("--keep", "main"), ("--cache", "--grace", "1"), ("--cache", "--forget"), ("--cache", "--max-size", "1GB")],
+)
 def test_options_that_do_not_fit(site: Site, arguments: tuple[str, ...]) -> None:
     done = command(site, "gc", *arguments)
     assert done.returncode == 2

@@ -10,7 +10,7 @@ has the layers that it is expected to get, named by what they are made from; the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from builder.difference import Change, Contents, Difference, Grown, Key, Layer, Package, Pair, Push, total
@@ -49,11 +49,14 @@ def compare(a: Contents | None, b: Contents | None) -> Difference:
     )
 
 
-def push(pairs: Sequence[Pair]) -> Push | None:
+def push(pairs: Sequence[Pair], held: Set[str] = frozenset()) -> Push | None:
     """What sending all Bs takes where all As are, each layer once; None where that is not known of one of them.
 
     A push takes what is built, so if any B that differs is, those that are not are left out. If a pair's layers can
     only be expected, those of all are, so that what several have in common counts once.
+
+    Args:
+        held: what else is there: digests of layers of As that are in no pair.
     """
     differing = [(a, b) for a, b in pairs if not (a and b and same(a, b))]
     wanted = differing
@@ -66,7 +69,7 @@ def push(pairs: Sequence[Pair]) -> Push | None:
     sides = [one for one in found if one is not None]
     if len(sides) < len(wanted):
         return None
-    had = {one.digest for a, _ in pairs if a for one in (*(a.layers or ()), *(a.expected or ()))}
+    had = {*held, *(one.digest for a, _ in pairs if a for one in (*(a.layers or ()), *(a.expected or ())))}
     sizes = {one.digest: one.size for side in sides for one in side.b if one.digest not in had}.values()
     return Push(
         size=sum(size for size in sizes if size is not None),

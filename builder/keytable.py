@@ -6,7 +6,7 @@ steps for each target. The first line is the sha256 of the rest: a table that wa
 
     <sha256>
     {"cpu@linux/amd64": ["sha256:…", ["base:cpu@linux/amd64"]], …}
-    [["sha256:…", "pip bucket-0 of …", 0.4, 2000, [["0f3a…", 1000], …]], …]
+    [["sha256:…", "pip bucket-0 of …", 0.4, 2000, [["0f3a…", 1000], …], ["sha256:…"]], …]
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ class Step:
         seconds: that performing it takes two cores, estimated from locks alone.
         disk: bytes, likewise.
         pins: sha256 of each pinned file that it takes, in hex → bytes.
+        layers: what the layers that it will leave are called before they are there (`planner.expected`).
     """
 
     key: Digest
@@ -37,6 +38,7 @@ class Step:
     seconds: float
     disk: int
     pins: Mapping[str, int]
+    layers: tuple[str, ...]
 
     @property
     def size(self) -> int:
@@ -80,8 +82,8 @@ class KeyTable:
 
     def steps(self, target: Target) -> tuple[Step, ...]:
         return tuple(
-            Step(key=Digest(key), name=name, seconds=seconds, disk=disk, pins=dict(pins))
-            for key, name, seconds, disk, pins in json.loads(self._lines[target])
+            Step(key=Digest(key), name=name, seconds=seconds, disk=disk, pins=dict(pins), layers=tuple(layers))
+            for key, name, seconds, disk, pins, layers in json.loads(self._lines[target])
         )
 
     def row(self, target: Target) -> Row:
@@ -93,7 +95,7 @@ def dumps(rows: Mapping[Target, Row]) -> bytes:
     """The text of a table, whose targets are of one image."""
     head: Json = {str(target): [row.key, [str(one) for one in row.above]] for target, row in rows.items()}
     lines = [
-        [[one.key, one.name, one.seconds, one.disk, list(one.pins.items())] for one in row.steps]
+        [[one.key, one.name, one.seconds, one.disk, list(one.pins.items()), one.layers] for one in row.steps]
         for row in rows.values()
     ]
     body = "\n".join(json.dumps(one, separators=(",", ":")) for one in (head, *lines)).encode()

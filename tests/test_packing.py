@@ -18,7 +18,7 @@ AMD, ARM = "linux/amd64", "linux/arm64"
 
 def action(name: str, size: int) -> Step:
     digest = Digest.of(name.encode())
-    return Step(key=digest, name=name, seconds=0.07 * size / MB, disk=2 * MB, pins={digest.hex: size})
+    return Step(key=digest, name=name, seconds=0.07 * size / MB, disk=2 * MB, pins={digest.hex: size}, layers=())
 
 
 def target(name: str, platform: str = AMD) -> Target:

@@ -21,17 +21,16 @@ from builder.workflow import build
 from builder.workflow.project import Project
 
 
-def contents(project: Project, target: Target, planned: dict[Target, Planned], *, packages: bool = True) -> Contents:
+def contents(project: Project, target: Target, planned: dict[Target, Planned]) -> Contents:
     """A target as the project's locks have it, and as it is built in the store; without weights.
 
     Args:
         planned: what was planned so far; the target is there afterwards.
-        packages: False leaves them out.
 
     Raises:
         StackbuildError: a lock is damaged. Where one is only missing, the notes say so.
     """
-    found = Contents(name=str(target), packages=tuple(_packages(project, target)) if packages else None)
+    found = Contents(name=str(target), packages=tuple(_packages(project, target)))
     try:
         end = plan_target(project.manifest, project.locks, target, planned).image
     except StackbuildError as error:

@@ -44,37 +44,42 @@ def _report(project: Project, old: _Whole, new: _Whole, question: Question | Non
         old[0].targets and new[0].targets and old[0].targets != new[0].targets
     ):
         names = _met(names, old[0], new[0])
-    pairs = [_contents(a, b, pair) for pair in names]
-    equal = [one is not None and other is not None and same(one, other) for one, other in pairs]
+    pairs = {pair: None if _planned_alike(a, b, pair) else _contents(a, b, pair) for pair in names}
+    held = a.layers([pair[0] for pair, one in pairs.items() if one is None and pair[0] is not None])
     scales, reasons = Scales(project.store), Reasons(a, b)
-    found = []
-    for pair, (one, other), unchanged in zip(names, pairs, equal, strict=True):
-        if unchanged:
+    found, alike = [], []
+    for pair, both in pairs.items():
+        if both is None:
+            alike.append(pair_name(*map(str, pair)))
             continue
+        one, other = both
         if one is not None and other is not None:
+            if same(one, other):
+                alike.append(pair_name(one.name, other.name))
+                continue
             one, other = scales.weighed(one, other)
         found.append(reasons.given(compare(one, other), pair))
     return Report(
         a=old[0].label,
         b=new[0].label,
-        same=tuple(
-            pair_name(one.name, other.name)
-            for (one, other), unchanged in zip(pairs, equal, strict=True)
-            if unchanged and one is not None and other is not None
-        ),
+        same=tuple(alike),
         differences=tuple(found),
-        push=push(pairs),
+        push=push([one for one in pairs.values() if one is not None], held),
         advice=advice(question, a, b, names) if question is not None else None,
     )
 
 
-def _contents(a: Side, b: Side, names: Names) -> Pair:
-    """What both hold; nobody needs the packages of those that have the same plan."""
-    one, other = names
-    alike = one is not None and other is not None and "" != a.key(one) == b.key(other)
+def _planned_alike(a: Side, b: Side, pair: Names) -> bool:
+    """Whether both sides have the same plan of a target: then nobody needs to look what they hold."""
+    one, other = pair
+    return one is not None and other is not None and a.keys.get(one, "a") == b.keys.get(other, "b")
+
+
+def _contents(a: Side, b: Side, pair: Names) -> Pair:
+    one, other = pair
     return (
-        a.contents(one, packages=not alike) if one is not None else None,
-        b.contents(other, packages=not alike) if other is not None else None,
+        a.contents(one) if one is not None else None,
+        b.contents(other) if other is not None else None,
     )
 
 

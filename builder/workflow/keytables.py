@@ -84,15 +84,24 @@ class KeyTables:
             self._add(target, found)
         return {target: found[target] for target in wanted}
 
-    def every_key(self, targets: Iterable[Target]) -> frozenset[Digest]:
-        """The plan keys of all that is performed for any of the targets.
+    def known(self, targets: Iterable[Target]) -> dict[Target, Digest]:
+        """As `keys`, of those of the targets that can be planned."""
+        wanted = tuple(targets)
+        with suppress(StackbuildError):
+            self._look_up(wanted)
+        tables = {target: self._tables.get(target.image) for target in wanted}
+        return {target: table.key(target) for target, table in tables.items() if table is not None and target in table}
+
+    def every(self, targets: Iterable[Target]) -> Iterator[Step]:
+        """All that is performed for any of the targets, a step of several of them several times.
 
         Raises:
             Problems: as `keys`.
         """
         wanted = tuple(targets)
         self._look_up(wanted)
-        return frozenset(step.key for one in edges.whole(self._manifest, *wanted) for step in self._own(one))
+        for one in edges.whole(self._manifest, *wanted):
+            yield from self._own(one)
 
     def _own(self, target: Target) -> Iterator[Step]:
         """A target's own steps; those that targets share are one object."""
@@ -192,4 +201,5 @@ def step(action: Action) -> Step:
         seconds=planner.effort(action),
         disk=planner.space(action),
         pins={pin.digest.hex: pin.size for pin in action.pins},
+        layers=tuple(layer.digest for layer in planner.expected(action)) if action.layers else (),
     )

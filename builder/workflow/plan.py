@@ -40,7 +40,7 @@ def plan(project: Project, targets: Sequence[Target], revision: str = "", *, mos
         chosen = since_revision.changed(now.keys(targets), then.keys(then.ready()))
         if not chosen:
             return ()
-        before = then.every_key(then.ready())
+        before = {step.key for step in then.every(then.ready())}
         todo = {
             target: {key: step for key, step in steps.items() if key not in before}
             for target, steps in now.steps(chosen).items()

@@ -10,20 +10,22 @@ A word that could be several things is the first of these.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Literal
 
 from builder.awaited import ready
 from builder.difference import Contents
+from builder.digest import Digest
 from builder.errors import StackbuildError
 from builder.kinds.oci import reference
 from builder.manifest.model import Target
 from builder.planner import plan_target
 from builder.site import Planned
-from builder.workflow import git, since_revision
+from builder.workflow import git, keytables, since_revision
 from builder.workflow.contents import contents
+from builder.workflow.keytables import KeyTables
 from builder.workflow.project import Project, locked
 from builder.workflow.registry_image import images
 
@@ -60,11 +62,15 @@ class Side:
 
     Attributes:
         state: the project as it is there; None of an image of a registry, which is in `images` instead.
+        keys: plan keys of those of its targets that can be planned.
+        tables: where they are from.
     """
 
     state: Project | None
     targets: tuple[Target, ...]
     images: Mapping[Target, Contents]
+    keys: Mapping[Target, Digest] = field(default_factory=dict)
+    tables: KeyTables | None = None
     _planned: dict[Target, Planned] = field(default_factory=dict)
 
     def planned(self, target: Target) -> Planned | None:
@@ -75,23 +81,23 @@ class Side:
         except StackbuildError:
             return None
 
-    def key(self, target: Target) -> str:
-        """The plan key of a target, "" where it has none."""
-        found = self.planned(target)
-        return found.image.plan_key if found is not None and found.image is not None else ""
+    def layers(self, targets: Sequence[Target]) -> frozenset[str]:
+        """The digests of all layers that targets will have, as far as can be told, and of those of what is built."""
+        if self.tables is None or self.state is None:
+            return frozenset()
+        foreseen = {digest for step in self.tables.every(targets) for digest in step.layers}
+        done = (self.state.store.action(self.keys[target]) for target in targets)
+        return frozenset(foreseen.union(row["digest"] for one in done if one for row in one["result"]["layers"]))
 
-    def contents(self, target: Target, *, packages: bool) -> Contents:
+    def contents(self, target: Target) -> Contents:
         """What a target holds.
-
-        Args:
-            packages: whether they are wanted.
 
         Raises:
             StackbuildError: a lock is damaged.
         """
         if self.state is None:
             return self.images[target]
-        return contents(self.state, target, self._planned, packages=packages)
+        return contents(self.state, target, self._planned)
 
 
 def read(project: Project, text: str) -> Word:
@@ -166,4 +172,7 @@ def opened(project: Project, word: Word, targets: str) -> Iterator[Side]:
             chosen = locked(state, [word.targets])
         else:
             chosen = tuple(one for one in ready(state.manifest, state.locks) if not targets or one.matches(targets))
-        yield Side(state=state, targets=chosen, images={})
+        tables = keytables.of(project)
+        if word.kind == "revision":
+            tables = since_revision.tables_at(project, word.where, tables)
+        yield Side(state=state, targets=chosen, images={}, keys=tables.known(chosen), tables=tables)

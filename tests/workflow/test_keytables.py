@@ -83,7 +83,7 @@ def agree(state: Project) -> None:
         for target, found in wanted.items()
     }
     assert tables.keys(targets) == images
-    assert tables.every_key(targets) == frozenset(key for found in wanted.values() for key in found)
+    assert {step.key for step in tables.every(targets)} == {key for found in wanted.values() for key in found}
 
 
 def test_they_say_what_a_plan_does(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

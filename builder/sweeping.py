@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -25,6 +24,7 @@ from typing import NamedTuple, TypeAlias
 from builder import unpacked
 from builder.errors import StackbuildError
 from builder.marking import Marks
+from builder.removal import remove
 from builder.store import Store
 
 
@@ -118,7 +118,7 @@ def sweep(found: Iterable[Room], trash: Callable[[], Path]) -> Iterator[tuple[Pa
                         there = Path(tempfile.mkdtemp(dir=place)) / path.name
                         os.rename(path, there)
                     except (OSError, StackbuildError):  # No room for a folder; `held` keeps whoever uses it out.
-                        shutil.rmtree(path, ignore_errors=True)
+                        remove(path)
                         yield path, None
                     else:
                         yield path, there

@@ -21,6 +21,7 @@ from isal import igzip, isal_zlib
 from builder.digest import Digest
 from builder.errors import HostileInput, StackbuildError
 from builder.frames import BadFrame, Frames
+from builder.removal import remove
 from builder.store import Store
 
 _GZIP = b"\x1f\x8b"
@@ -54,6 +55,7 @@ def folder(store: Store, name: str, fill: Callable[[Path, Path], None]) -> Path:
         fill(upper, workspace / "mount")
         os.chmod(upper, 0o755)
         final.parent.mkdir(exist_ok=True)  # Who was short of disk may have removed all of them.
+        os.chmod(final.parent, 0o700)  # A setuid program in there is foreign, and would be everybody's on this machine.
         os.rename(upper, final)
     return final
 
@@ -97,7 +99,7 @@ def in_use(path: Path) -> bool:
 
 def forget(store: Store, name: str) -> None:
     """Drop one folder from the cache."""
-    shutil.rmtree(store.path / "roots" / name, ignore_errors=True)
+    remove(store.path / "roots" / name)
 
 
 @contextmanager

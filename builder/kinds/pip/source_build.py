@@ -39,6 +39,8 @@ from builder.tree import NEWEST, safe
 VERSION = 1
 _PROGRAM = Path(__file__).with_name("backend_program.py")
 _LIMIT = 1 << 30
+_LARGEST = 8 << 30
+"""Bytes of a wheel that a backend made."""
 
 
 def is_sdist(pin: Pin) -> bool:
@@ -144,9 +146,14 @@ def build(
             raise HostileInput(
                 f"the backend of {pin.name} made another package", expected=f"{pin.name}=={pin.version}", got=filename
             )
+        if wheel.stat().st_size > _LARGEST:
+            raise HostileInput(
+                f"the backend of {pin.name} made too large a wheel", expected=f"at most {_LARGEST} bytes"
+            )
         digest = Digest.of_file(wheel)
-        with store.new_source() as incoming:
-            incoming.write(wheel.read_bytes())
+        with store.new_source() as incoming, wheel.open("rb") as made:
+            while data := made.read(1 << 20):
+                incoming.write(data)
             incoming.commit(digest)
         return {"wheel": digest, "filename": filename, "size": wheel.stat().st_size, "requires": []}
 

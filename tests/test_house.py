@@ -25,7 +25,7 @@ ROOT: Final = Path(__file__).parent.parent
 LONGEST: Final = 400
 
 ORDER: Final = """
-    advice background chains closure ecosystem escaping frames guarded purls redaction removal replacing seccomp
+    advice background chains closure ecosystem escaping frames guarded headers purls redaction removal replacing seccomp
     errors platforms
     digest lease scratch offline
     licences

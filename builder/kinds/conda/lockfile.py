@@ -94,8 +94,12 @@ def loads(text: str, path: Path | str) -> CondaLock:
 def _parsed(text: str, path: Path | str) -> Any:
     import yaml
 
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        # An alias costs three bytes and may stand for a billion: no lock has any, and nothing of one may be shown.
+        if "&" in text and any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=loader)):
+            raise _damaged(path, 1, expected="YAML as conda-lock writes it", got="aliases")
+        return yaml.load(text, Loader=loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         got = getattr(error, "problem", None) or type(error).__name__

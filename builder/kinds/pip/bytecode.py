@@ -21,6 +21,7 @@ from typing import IO, NamedTuple
 
 from builder.digest import Digest, Json, key
 from builder.errors import HostileInput, StackbuildError
+from builder.headers import bounded
 from builder.kinds.pip.python import Runnable
 from builder.kinds.pip.wheel import MALFORMED, Environment, lay
 from builder.sandbox import ENVIRONMENT, Command, Root, run
@@ -185,7 +186,7 @@ def _gather(store: Store, out: Path, name: str, batch: Batch) -> Digest:
         try:
             with zipfile.ZipFile(incoming.path, "w") as target:
                 for number in numbers:
-                    with _chunk(out / f"{name}.{number}") as stream, zipfile.ZipFile(stream) as archive:
+                    with _chunk(out / f"{name}.{number}") as stream, zipfile.ZipFile(bounded(stream)) as archive:
                         for info in archive.infolist():
                             if info.filename not in wanted or info.file_size > _LARGEST:
                                 raise ValueError(f"unexpected member {info.filename!r}")

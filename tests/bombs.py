@@ -36,9 +36,9 @@ def zeros(form: str, times: int = TIMES) -> bytes:
     return _PACK[form](bytes(PIECE)) * times
 
 
-def tar_of_zeros(form: str, name: str) -> bytes:
-    """A tar with one member of 8 GiB less a byte, packed."""
-    return _PACK[form](_header(name, tarfile.REGTYPE)) + zeros(form)
+def tar_of_zeros(form: str, name: str, times: int = TIMES) -> bytes:
+    """A tar with one member of 8 GiB less a byte, packed; or of what `times` pieces are, and cut off."""
+    return _PACK[form](_header(name, tarfile.REGTYPE)) + zeros(form, times)
 
 
 def tar_of_a_header(form: str) -> bytes:
@@ -49,6 +49,10 @@ def tar_of_a_header(form: str) -> bytes:
 def tar_of_members(form: str, name: str, count: int = 1_000_000) -> bytes:
     """A tar of so many empty files, packed; all of them have the one name."""
     header = tarfile.TarInfo(name).tobuf()
+    if form == "gz":  # One stream: of several, tarfile's own reader takes the first.
+        packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+        piece = packer.compress(header * 1000) + packer.flush(zlib.Z_FULL_FLUSH)
+        return b"\x1f\x8b\x08\0\0\0\0\0\0\3" + piece * (count // 1000) + b"\3\0" + bytes(8)
     return _PACK[form](header * 1000) * (count // 1000)
 
 

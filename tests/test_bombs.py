@@ -22,8 +22,7 @@ from builder.digest import Digest
 from builder.errors import HostileInput, StackbuildError
 from builder.executors import order
 from builder.kinds.apt import archive as apt
-from builder.kinds.apt import plain
-from builder.kinds.apt.deb import BadDeb
+from builder.kinds.apt import deb, plain
 from builder.kinds.apt.release import Listed
 from builder.kinds.apt.universe import Index, Universe
 from builder.kinds.conda import archive as conda
@@ -54,11 +53,11 @@ VENV = wheel.Environment(prefix="/opt/venv", python="3.11")
 def _lowered() -> None:
     """Limits that are right but large."""
     npm._MOST_BYTES = oci.MOST_BYTES = repodata._UNPACKED = conda._ROOM = 128 << 20  # type: ignore[misc]
-    oci.MOST_MEMBERS = npm._MOST_FILES = sdist._MEMBERS = source_build._MEMBERS = conda._MEMBERS = 5_000  # type: ignore[misc]
+    oci.MOST_MEMBERS = npm._MOST_FILES = sdist._MEMBERS = source_build._MEMBERS = conda._MEMBERS = deb._MEMBERS = 5_000  # type: ignore[misc]
 
 
 def refused(read: Callable[[], object], folder: Path) -> str:
-    """What a reader says of a bomb. The process that reads may take `MEMORY` more than it had, and `DISK` of a folder."""
+    """What a reader says of a bomb. Its process may take `MEMORY` more than it had, and `DISK` of a folder."""
     receiver, sender = os.pipe()
     if (child := os.fork()) == 0:
         os.close(receiver)
@@ -67,7 +66,7 @@ def refused(read: Callable[[], object], folder: Path) -> str:
             _lowered()
             read()
             said = "nothing was refused"
-        except (StackbuildError, BadDeb) as error:
+        except (StackbuildError, deb.BadDeb) as error:
             said = f"refused: {error}"
         except BaseException as error:
             said = f"not refused but {type(error).__name__}: {error}"
@@ -153,8 +152,13 @@ def _zstd_deb(path: Path) -> object:
     return plain.plain({"x": path}, path.parent / "into")
 
 
+def _deb(path: Path) -> None:
+    for _ in deb.entries(deb.read(str(path))):
+        pass
+
+
 def _launchers(path: Path) -> object:
-    return list(launchers.bundled(path, WHEEL, "python_kubernetes", "python"))
+    return list(launchers.files(path, WHEEL, "python_kubernetes", "python"))
 
 
 def _tarred(form: str, name: str) -> Callable[[], bytes]:
@@ -197,6 +201,7 @@ BOMBS: dict[str, tuple[Callable[[], bytes], Callable[[Path], object]]] = {
     "Packages.xz": (lambda: bombs.zeros("xz", 1), _packages("xz")),
     "Packages.gz": (lambda: bombs.zeros("gz"), _packages("gz")),
     "deb, zstd": (lambda: ar([("debian-binary", b"2.0\n"), ("data.tar.zst", bombs.zeros("zst"))]), _zstd_deb),
+    "deb, members": (lambda: forge([], data=bombs.tar_of_members("xz", "./x", 20_000)), _deb),
     "conda, zstd": (_conda_zip, _conda("x-1-0.conda")),
     "conda, members": (lambda: bombs.zip_of_members("x"), _conda("x-1-0.conda")),
     "conda, bzip2": (_tarred("bz2", "info/x"), _conda("x-1-0.tar.bz2")),
@@ -230,18 +235,15 @@ def test_archive(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["xz", "gz"])
-@pytest.mark.parametrize("part", ["data", "control", "header", "members"])
+@pytest.mark.parametrize("part", ["data", "control", "header"])
 def test_debian_package(part: str, form: str, host: Host, tmp_path: Path) -> None:
     """In the sandbox, by Python's own readers."""
     name = "control" if part == "control" else "data"
     made = {
-        "data": lambda: bombs.tar_of_zeros(form, "./x"),
+        "data": lambda: bombs.tar_of_zeros(form, "./x", 8),
         "control": lambda: bombs.tar_of_zeros(form, "./control"),
         "header": lambda: bombs.tar_of_a_header(form),
-        "members": lambda: bombs.tar_of_members(form, "./x", 1_200_000),
     }[part]()
-    if part == "members":
-        made = bombs._PACK[form](bytes(0)) + bombs.tar_of_members(form, "./x", 600_000)
     sound = forge([])
     parts = [("debian-binary", b"2.0\n"), ("control.tar.xz", sound[sound.index(b"\xfd7zXZ") :])]
     members = (
@@ -263,7 +265,9 @@ def test_debian_package(part: str, form: str, host: Host, tmp_path: Path) -> Non
 DEEP = "[" * 200_000
 TEXTS: dict[str, Callable[[str], object]] = {
     "page of an index": lambda text: page.read_page('{"meta":' + text, "https://x", "x"),
-    "manifest of an image": lambda text: documents.manifest(Document(text.encode(), "", Digest.of(b"")), "x"),
+    "manifest of an image": lambda text: documents.manifest(
+        Document(digest=Digest.of(b""), media_type="", body=text.encode()), "x"
+    ),
     "config of an image": lambda text: documents.config(text.encode(), "linux/amd64", 1, "x"),
     "outcome of a worker": order.outcome,
     "advisory": lambda text: advisory.parse(text.encode(), "x"),
@@ -299,12 +303,12 @@ def test_lock_of_aliases(tmp_path: Path) -> None:
     folder = tmp_path / "none"
     folder.mkdir()
     text = "\n".join([*rows, "version: 1", "metadata: *a10", "package: []", ""])
-    assert "aliases" in refused(lambda: conda_lock.loads(text, "x"), folder)
+    assert "YAML as conda-lock" in refused(lambda: conda_lock.loads(text, "x"), folder)
 
 
 def test_packages_with_a_paragraph_without_end() -> None:
     """64 MiB that are one paragraph, and a million that are empty: as long as reading as many bytes takes."""
-    for text in ("Package: x\nVersion: 1\n" + "A: b\n" * (12 << 20), "\n" * (64 << 20), "Package: x\n\n" * 1_000_000):
+    for text in ("Package: x\nVersion: 1\n" + "A: b\n" * (12 << 20), "\n" * 1_000_000, "Package: x\n\n" * 100_000):
         universe = Universe("x", [Index(suite="x", release="x", text=text)])
         assert universe.names() in (["x"], [])
 

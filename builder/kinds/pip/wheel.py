@@ -154,7 +154,11 @@ def limited(archive: zipfile.ZipFile, path: Path, filename: str) -> None:
         )
     long = [info for info in members if ".dist-info/" in info.filename and info.file_size > _LARGEST]
     if long:
-        raise HostileInput(f"too large for metadata: {long[0].filename}", where=filename, expected=f"{_LARGEST} bytes")
+        raise HostileInput(
+            f"too large for a script or metadata: {long[0].filename}",
+            where=filename,
+            expected=f"at most {_LARGEST} bytes",
+        )
 
 
 def _members(archive: zipfile.ZipFile, path: Path, filename: str) -> dict[str, Member]:

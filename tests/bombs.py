@@ -24,7 +24,7 @@ TIMES = 160
 _PACK: dict[str, Callable[[bytes], bytes]] = {
     "gz": lambda data: gzip.compress(data, 9, mtime=0),
     "bz2": bz2.compress,
-    "xz": lzma.compress,
+    "xz": lambda data: lzma.compress(data, preset=0),
     "zst": zstandard.ZstdCompressor().compress,
     "": bytes,
 }

@@ -29,6 +29,7 @@ from builder.kinds.conda import archive as conda
 from builder.kinds.conda import distributions, repodata
 from builder.kinds.conda import lockfile as conda_lock
 from builder.kinds.fetch import archive as fetch
+from builder.kinds.fetch.member import Limits
 from builder.kinds.kernelspec import launchers
 from builder.kinds.npm import lockfile as npm_lock
 from builder.kinds.npm import tarball as npm
@@ -114,7 +115,7 @@ def _conda(name: str) -> Callable[[Path], object]:
 
 def _fetched(form: str) -> Callable[[Path], object]:
     def read(path: Path) -> None:
-        for _, content in fetch.members(path, form, "archive"):
+        for _, content in fetch.members(path, form, "archive", Limits(floor=64 << 20, ratio=1)):
             while content is not None and content.read(1 << 20):
                 pass
 
@@ -307,8 +308,8 @@ def test_lock_of_aliases(tmp_path: Path) -> None:
 
 
 def test_packages_with_a_paragraph_without_end() -> None:
-    """64 MiB that are one paragraph, and a million that are empty: as long as reading as many bytes takes."""
-    for text in ("Package: x\nVersion: 1\n" + "A: b\n" * (12 << 20), "\n" * 1_000_000, "Package: x\n\n" * 100_000):
+    """20 MiB that are one paragraph, and many that are empty: as long as reading as many bytes takes."""
+    for text in ("Package: x\nVersion: 1\n" + "A: b\n" * (4 << 20), "\n" * 1_000_000, "Package: x\n\n" * 100_000):
         universe = Universe("x", [Index(suite="x", release="x", text=text)])
         assert universe.names() in (["x"], [])
 

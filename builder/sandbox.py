@@ -13,7 +13,6 @@ import select
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -188,28 +187,27 @@ def _begun(
             process.wait()
 
 
-def run(root: Root, command: Command, *, log: Path | None = None, stdin: bytes = b"") -> int:
+def run(root: Root, command: Command, *, log: Path | None = None) -> int:
     """Run a command to its end and return its exit code; its output is appended to `log`, as much as is sensible.
 
     Raises:
         StackbuildError: the sandbox could not be made, or the command did not end in time.
     """
     end = time.monotonic() + command.longest
-    with (log or Path(os.devnull)).open("ab") as output, tempfile.TemporaryFile() as source:
-        source.write(stdin)
-        source.seek(0)
-        # A pipe: the log itself is a file of the host, whose mode and content would be the command's.
-        given = source if stdin else subprocess.DEVNULL
-        with started(root, command, stdin=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as running:
-            try:
-                _noted(running.process, output, end)
-                return running.process.wait(max(0.1, end - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                raise StackbuildError(
-                    f"a command in the sandbox did not end: {command.program or command.argv[0]}",
-                    where=f"log: {log}" if log else "",
-                    expected=f"at most {command.longest:g} seconds",
-                ) from None
+    # A pipe: the log itself is a file of the host, whose mode and content would be the command's.
+    with (
+        (log or Path(os.devnull)).open("ab") as output,
+        started(root, command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as running,
+    ):
+        try:
+            _noted(running.process, output, end)
+            return running.process.wait(max(0.1, end - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            raise StackbuildError(
+                f"a command in the sandbox did not end: {command.program or command.argv[0]}",
+                where=f"log: {log}" if log else "",
+                expected=f"at most {command.longest:g} seconds",
+            ) from None
 
 
 def _noted(process: subprocess.Popen[bytes], output: IO[bytes], end: float) -> None:
@@ -220,16 +218,17 @@ def _noted(process: subprocess.Popen[bytes], output: IO[bytes], end: float) -> N
     """
     assert process.stdout is not None
     poll, left = select.poll(), _LOG
-    poll.register(process.stdout, select.POLLIN)
-    while (seconds := end - time.monotonic()) > 0:
-        if not poll.poll(1000 * min(seconds, 1e6)):
-            continue
-        if not (data := os.read(process.stdout.fileno(), 1 << 16)):
-            return
-        if left:
-            output.write(data[:left] if len(data) < left else data[:left] + b"\n(what follows was left out)\n")
-            output.flush()
-            left = max(0, left - len(data))
+    with process.stdout as pipe:
+        poll.register(pipe, select.POLLIN)
+        while (seconds := end - time.monotonic()) > 0:
+            if not poll.poll(1000 * min(seconds, 1e6)):
+                continue
+            if not (data := os.read(pipe.fileno(), 1 << 16)):
+                return
+            if left:
+                output.write(data if len(data) < left else data[:left] + b"\n(what follows was left out)\n")
+                output.flush()
+                left = max(0, left - len(data))
     raise subprocess.TimeoutExpired(process.args, 0)
 
 

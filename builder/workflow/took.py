@@ -73,10 +73,10 @@ def size(action: Action) -> int:
     return sum(pin.size for pin in action.pins)
 
 
-def took(project: Project, action: Action) -> Took | None:
-    """How long an action took when it was last performed here; else the one that last had its name."""
-    found = _read(project.store, action.plan_key)
-    if found is None and (last := explain.last(project, action)) is not None:
+def took(project: Project, key: Digest, name: str) -> Took | None:
+    """How long the action of a plan key took when it was last performed here; else the one that last had its name."""
+    found = _read(project.store, key)
+    if found is None and (last := explain.last(project, name)) is not None:
         found = _read(project.store, last)
     return found
 

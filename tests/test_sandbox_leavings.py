@@ -123,7 +123,7 @@ def test_only_the_packages_of_the_step_are_lent(on_debian: None, store: Store, t
     assert found["left"].mark == Digest.of(b"1\n").hex[:32]
 
 
-DEEP = "i=0; mkdir /left; cd /left; while [ $i -lt 1500 ]; do mkdir d; cd -P d; i=$((i + 1)); done; touch end"
+DEEP = "i=0; mkdir /left; cd /left; while [ $i -lt 1500 ]; do mkdir deep; cd -P deep; i=$((i + 1)); done; touch end"
 
 
 def test_folders_deeper_than_a_path_is_long(host: Host, tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_folders_deeper_than_a_path_is_long(host: Host, tmp_path: Path) -> None:
     (tmp_path / "upper").mkdir()
     done, said = host.shell(DEEP, tmp_path / "work", upper=tmp_path / "upper")
     assert done == 0, said
-    with pytest.raises(HostileInput, match="a path is too long for an image: /left/d/d"):
+    with pytest.raises(HostileInput, match="a path is too long for an image: /left/deep/deep"):
         list(scan(str(tmp_path / "upper"), {}))
     removal.remove(tmp_path / "upper")
     assert not (tmp_path / "upper").exists()

@@ -131,9 +131,11 @@ def test_folders_deeper_than_a_path_is_long(host: Host, tmp_path: Path) -> None:
     (tmp_path / "upper").mkdir()
     done, said = host.shell(DEEP, tmp_path / "work", upper=tmp_path / "upper")
     assert done == 0, said
-    with pytest.raises(HostileInput, match="a path is too long for an image: /left/deep/deep"):
-        list(scan(str(tmp_path / "upper"), {}))
-    removal.remove(tmp_path / "upper")
+    try:
+        with pytest.raises(HostileInput, match="a path is too long for an image: /left/deep/deep"):
+            list(scan(str(tmp_path / "upper"), {}))
+    finally:
+        removal.remove(tmp_path / "upper")
     assert not (tmp_path / "upper").exists()
 
 

@@ -123,7 +123,7 @@ def test_only_the_packages_of_the_step_are_lent(on_debian: None, store: Store, t
     assert found["left"].mark == Digest.of(b"1\n").hex[:32]
 
 
-DEEP = "i=0; mkdir /left; cd /left; while [ $i -lt 1500 ]; do mkdir deep; cd -P deep; i=$((i + 1)); done; touch end"
+DEEP = "i=0; mkdir /left; cd /left; while [ $i -lt 1100 ]; do mkdir deep; cd -P deep; i=$((i + 1)); done; touch end"
 
 
 def test_folders_deeper_than_a_path_is_long(host: Host, tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_removal_follows_nothing(outside: Path, tmp_path: Path) -> None:
     place = tmp_path / "made"
     handle = os.open(tmp_path, os.O_RDONLY)
     os.mkdir("made", dir_fd=handle)
-    for _ in range(1200):
+    for _ in range(1100):
         inner = os.open("made" if _ == 0 else "d", os.O_RDONLY, dir_fd=handle)
         os.close(handle)
         os.symlink(outside, "link", dir_fd=inner)

@@ -123,13 +123,13 @@ def test_only_the_packages_of_the_step_are_lent(on_debian: None, store: Store, t
     assert found["left"].mark == Digest.of(b"1\n").hex[:32]
 
 
-DEEP = "i=0; mkdir /left; cd /left; while [ $i -lt 1100 ]; do mkdir deep; cd -P deep; i=$((i + 1)); done; touch end"
+DEEP = "import os\nos.mkdir('/left')\nos.chdir('/left')\nfor _ in range(1100): os.mkdir('deep'); os.chdir('deep')"
 
 
 def test_folders_deeper_than_a_path_is_long(host: Host, tmp_path: Path) -> None:
     """The folder was not to be removed, by the step or any later build, which all ended with a traceback."""
     (tmp_path / "upper").mkdir()
-    done, said = host.shell(DEEP, tmp_path / "work", upper=tmp_path / "upper")
+    done, said = host.shell(f'python3 -I -c "{DEEP}"', tmp_path / "work", upper=tmp_path / "upper")
     assert done == 0, said
     try:
         with pytest.raises(HostileInput, match="a path is too long for an image: /left/deep/deep"):
@@ -140,17 +140,14 @@ def test_folders_deeper_than_a_path_is_long(host: Host, tmp_path: Path) -> None:
 
 
 def test_removal_follows_nothing(outside: Path, tmp_path: Path) -> None:
+    """As it goes about folders that are too deep, here with less of them."""
     place = tmp_path / "made"
-    handle = os.open(tmp_path, os.O_RDONLY)
-    os.mkdir("made", dir_fd=handle)
-    for _ in range(1100):
-        inner = os.open("made" if _ == 0 else "d", os.O_RDONLY, dir_fd=handle)
-        os.close(handle)
-        os.symlink(outside, "link", dir_fd=inner)
-        os.mkdir("d", dir_fd=inner)
-        handle = inner
-    os.close(handle)
-    removal.remove(place)
+    for depth in range(1, 20):
+        folder = place.joinpath(*["d"] * depth)
+        folder.mkdir(parents=True)
+        (folder / "link").symlink_to(outside)
+        (folder / "file").touch()
+    removal._flattened(place)
     assert not place.exists()
     assert (outside / "secret").read_text() == SECRET
 

@@ -115,9 +115,9 @@ def _common(manifest: Manifest) -> Manifest:
 
 
 def _fields(found: object) -> Json:
-    """A frozen type's own fields but the line where it stands, which a comment above it moves."""
+    """A frozen type's own fields."""
     assert is_dataclass(found)
-    return {one.name: getattr(found, one.name) for one in fields(found) if one.compare and one.name != "line"}
+    return {one.name: getattr(found, one.name) for one in fields(found) if one.compare}
 
 
 def _plain(value: object) -> Json:

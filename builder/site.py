@@ -56,7 +56,7 @@ class Site:
         if found is None:
             raise StackbuildError(
                 f"no layout: {self.target}",
-                where=f"{self.manifest.path.name}:{self.image.line}",
+                where=self.manifest.place(self.image.name),
                 expected="a layout, which says whom files and processes belong to",
                 next_step='layout = "NAME" in it or an ancestor',
             )

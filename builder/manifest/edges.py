@@ -19,8 +19,12 @@ from builder.manifest.variants import Grid
 
 def named(manifest: Manifest, target: Target) -> tuple[Target, ...]:
     """The targets of the same platform that a target itself names, each once, in the order of first mention."""
-    found = (chosen(manifest, target, one) for key in _keys() for one in manifest.tables(target, key))
-    return tuple(dict.fromkeys(found))
+
+    def find(target: Target) -> tuple[Target, ...]:
+        found = (chosen(manifest, target, one) for key in _keys() for one in manifest.tables(target, key))
+        return tuple(dict.fromkeys(found))
+
+    return manifest.once("named", target, find)
 
 
 def chosen(manifest: Manifest, target: Target, table: Mapping[str, Json]) -> Target:

@@ -9,6 +9,7 @@ accepted the text already; its drawback is that on any other text its answers me
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator, Mapping
 
 import tomli
 
@@ -32,6 +33,28 @@ def locate(text: str) -> dict[str, int]:
     scanner = _Scanner(text)
     scanner.document()
     return scanner.lines
+
+
+class Lines(Mapping[str, int]):
+    """The lines of a text, which are looked for once somebody asks: only errors and messages do."""
+
+    def __init__(self, find: Callable[[], Mapping[str, int]]) -> None:
+        self._find = find
+        self._found: Mapping[str, int] | None = None
+
+    def _lines(self) -> Mapping[str, int]:
+        if self._found is None:
+            self._found = self._find()
+        return self._found
+
+    def __getitem__(self, path: str) -> int:
+        return self._lines()[path]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._lines())
+
+    def __len__(self) -> int:
+        return len(self._lines())
 
 
 class _Scanner:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from builder.digest import Json
 from builder.manifest.settings import Archive, Audit, CachePlace, Layout, Project, Retention, Variant
 from builder.manifest.shape import join, request_name
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -108,7 +110,6 @@ class Image:
         publish: what the image is called where it is pushed to; `{image}` and `{variant}`, which is `-cuda` or
             nothing, are replaced.
         same_as: the image that this one took its other keys from, or "".
-        line: line of the image's table in `stacks.toml`.
     """
 
     name: str
@@ -133,7 +134,6 @@ class Image:
     description: str = ""
     publish: str = "{image}{variant}"
     same_as: str = ""
-    line: int = 0
 
     @property
     def origin(self) -> Origin:
@@ -165,8 +165,7 @@ class Manifest:
     retention: Retention = field(default_factory=Retention)
     audit: Audit = field(default_factory=Audit)
     lines: Mapping[str, int] = field(default_factory=dict)
-    _seen: dict[Target, Image] = field(default_factory=dict, init=False, compare=False, repr=False)
-    _parents: dict[Target, Target | None] = field(default_factory=dict, init=False, compare=False, repr=False)
+    _once: dict[tuple[str, Target], Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
     def folder(self) -> Path:
@@ -175,9 +174,7 @@ class Manifest:
     def image(self, target: Target) -> Image:
         """The image as the target sees it: with its sets' `env` below its own, with the `from` of its `on` and who
         must have signed that, and its `env` and `labels` over the general."""
-        if target not in self._seen:
-            self._seen[target] = self._image(target)
-        return self._seen[target]
+        return self.once("image", target, self._image)
 
     def _image(self, target: Target) -> Image:
         image = self.images[target.image]
@@ -195,6 +192,13 @@ class Manifest:
                 labels={**image.labels, **_texts(special, "labels")},
             )
         return image
+
+    def once(self, what: str, target: Target, find: Callable[[Target], _T]) -> _T:
+        """What `find` says of a target, which is asked once: a plan asks a thousand times."""
+        if (what, target) not in self._once:
+            self._once[what, target] = find(target)
+        found: _T = self._once[what, target]
+        return found
 
     def lineage(self, target: Target) -> tuple[Target, ...]:
         """The target and its ancestors, root first."""
@@ -253,11 +257,14 @@ class Manifest:
 
     def parent(self, target: Target) -> Target | None:
         """The parent's same variant, else its plain one; None for a root."""
-        if target not in self._parents:
-            parent = self.image(target).parent
-            variant = target.variant if parent and target.variant in self.images[parent].variants else PLAIN
-            self._parents[target] = Target(parent, variant, target.platform) if parent else None
-        return self._parents[target]
+        return self.once("parent", target, self._parent)
+
+    def _parent(self, target: Target) -> Target | None:
+        parent = self.image(target).parent
+        if not parent:
+            return None
+        variant = target.variant if target.variant in self.images[parent].variants else PLAIN
+        return Target(parent, variant, target.platform)
 
     def ask(self, target: Target, key: str) -> tuple[str, ...]:
         """The requests of a list-shaped key ("apt", "pip", "sdists"), one for each name, sorted.
@@ -279,7 +286,11 @@ class Manifest:
     def where(self, target: Target, key: str, name: str) -> str:
         """`stacks.toml:41`, the line that asks for `name`; the image's own line where nobody does."""
         path = self._asking(target, key, name)
-        return f"{self.path.name}:{self.lines[path] if path else self.images[target.image].line}"
+        return f"{self.path.name}:{self.lines[path]}" if path else self.place(target.image)
+
+    def place(self, image: str) -> str:
+        """`stacks.toml:38`, the line of an image's table."""
+        return f"{self.path.name}:{self.lines[join('images', image)]}"
 
     def asker(self, target: Target, key: str, name: str) -> str:
         """`set scientific`, which asks for `name`, or `image jupyter`, which also is named where nobody does."""

@@ -17,7 +17,7 @@ import tomli
 from builder.digest import Json
 from builder.errors import StackbuildError, raise_all
 from builder.manifest import edges, validate, variants
-from builder.manifest.lines import locate
+from builder.manifest.lines import Lines, locate
 from builder.manifest.model import PLAIN, Image, Manifest, Origin, PackageSet
 from builder.manifest.schema import declaration
 from builder.manifest.settings import Acceptance, Archive, Audit, CachePlace, Layout, Project, Retention, Variant
@@ -60,7 +60,8 @@ def loads(text: str, path: Path) -> Manifest:
     """
     try:
         document = tomli.loads(text)
-        lines = locate(text)
+        lines = Lines(lambda: locate(text))
+        raise_all(_problems(document, lines, path))
     except tomli.TOMLDecodeError as error:
         where = f"{path.name}:{error.lineno}"
         raise StackbuildError(
@@ -70,8 +71,7 @@ def loads(text: str, path: Path) -> Manifest:
         raise StackbuildError("not a stacks manifest: nested too deeply", where=path.name) from None
     except ValueError:
         raise StackbuildError("not a stacks manifest: a number in it is too long", where=path.name) from None
-    raise_all(_problems(document, lines, path))
-    return _manifest(document, lines, path)
+    return _manifest(document, Lines(lambda: {**lines, **_borrowed(document["images"], lines)}), path)
 
 
 def _line(text: str, number: int) -> str:
@@ -118,7 +118,7 @@ def _printable(text: str) -> str:
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
-def _manifest(document: Mapping[str, Any], lines: dict[str, int], path: Path) -> Manifest:
+def _manifest(document: Mapping[str, Any], lines: Lines, path: Path) -> Manifest:
     """The frozen types; nothing can be wrong any more."""
     full = validate.expand(validate.tables(document, "images"))
     return Manifest(
@@ -134,8 +134,8 @@ def _manifest(document: Mapping[str, Any], lines: dict[str, int], path: Path) ->
         variants={PLAIN: Variant(name=PLAIN)}
         | {name: Variant(name=name, **_fields(one)) for name, one in _sorted(document, "variants")},
         sets={name: _set(name, one) for name, one in _sorted(document, "sets")},
-        images={name: _image(name, full[name], lines) for name in _parents_first(full)},
-        lines=lines | _borrowed(validate.tables(document, "images"), lines),
+        images={name: _image(name, full[name]) for name in _parents_first(full)},
+        lines=lines,
     )
 
 
@@ -194,7 +194,7 @@ def _set(name: str, table: Mapping[str, Any]) -> PackageSet:
     )
 
 
-def _image(name: str, table: Mapping[str, Any], lines: Mapping[str, int]) -> Image:
+def _image(name: str, table: Mapping[str, Any]) -> Image:
     asked = requests()
     origin = Origin.parse(table["from"])
     taken = ("from", "archive", "layout")
@@ -207,7 +207,6 @@ def _image(name: str, table: Mapping[str, Any], lines: Mapping[str, int]) -> Ima
         source=table.get("archive", ""),
         layout=table.get("layout", ""),
         asks={key: _frozen(value) for key, value in table.items() if key in asked},
-        line=lines[join("images", name)],
         **_fields(rest),
     )
 
@@ -227,7 +226,7 @@ def _parents_first(images: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def _borrowed(images: Mapping[str, Mapping[str, Any]], lines: Mapping[str, int]) -> dict[str, int]:
-    """Lines for what an image takes by `same-as`: those where the other image has it."""
+    """Lines for what an image takes by `same-as`: those where the other image has it. Of a sound manifest."""
     found: dict[str, int] = {}
     for name in images:
         here = join("images", name)

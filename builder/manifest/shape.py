@@ -126,6 +126,9 @@ def findings(value: object, schema: Schema, names: Names, path: str = "") -> Ite
     if "not" in schema:
         yield Finding(path=path, what=f"not yet: {path}", expected=schema["title"])
         return
+    if "anyOf" not in schema and _is(value, schema):
+        yield from _CHECKS[schema["type"]](value, schema, names, path)
+        return
     branches = schema.get("anyOf", (schema,))
     fitting = [branch for branch in branches if _is(value, branch)]
     if not fitting:

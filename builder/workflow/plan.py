@@ -35,6 +35,8 @@ def plan(project: Project, targets: Sequence[Target], revision: str = "", *, mos
         todo = now.steps(targets)
     else:
         then = since_revision.tables_at(project, revision, now)
+        if then is now:
+            return ()
         chosen = since_revision.changed(now.keys(targets), then.keys(then.ready()))
         if not chosen:
             return ()
@@ -45,7 +47,8 @@ def plan(project: Project, targets: Sequence[Target], revision: str = "", *, mos
         }
     from builder.packing import pack  # It brings all of networkx, and mostly nothing differs.
 
-    once = {key: _recorded(project, step) for steps in todo.values() for key, step in steps.items()}
+    once = {key: step for steps in todo.values() for key, step in steps.items()}
+    once = {key: _recorded(project, step) for key, step in once.items()}
     return pack({target: [once[key] for key in steps] for target, steps in todo.items()}, most=most)
 
 

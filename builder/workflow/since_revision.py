@@ -36,6 +36,8 @@ def since(project: Project, revision: str, targets: Sequence[Target]) -> list[Ta
     """
     now = keytables.of(project)
     then = tables_at(project, revision, now)
+    if then is now:
+        return []
     return changed(now.keys(targets), then.keys(then.ready()))
 
 
@@ -56,7 +58,7 @@ def at(project: Project, revision: str) -> Iterator[Project]:
 
 
 def tables_at(project: Project, revision: str, now: KeyTables) -> KeyTables:
-    """The plan keys that the project had at a git revision.
+    """The plan keys that the project had at a git revision; `now` itself if nothing is another file.
 
     Files that are still the same, as git says, are not read again: what this takes is decided by what changed.
 

@@ -53,7 +53,7 @@ def test_the_sketch() -> None:
     assert jupyter.parent == "base"
     assert jupyter.asks["python"] == {"from": "apt", "prefix": "/opt/venv"}
     assert jupyter.expose == (8888,)
-    assert jupyter.line == line_of(TEXT, "[images.jupyter]")
+    assert manifest.place("jupyter") == f"sketch.toml:{line_of(TEXT, '[images.jupyter]')}"
     assert manifest.indexes == {"torch-cpu": "https://packages.example.com/whl/cpu"}
     assert manifest.layouts["kubeflow"].home_template == "/tmp_home/jovyan"
     assert manifest.variants["cuda"].virtual == ("__cuda==13.0",)

@@ -123,4 +123,4 @@ def _wrong(
 
 
 def _where(manifest: Manifest, target: Target) -> str:
-    return f"{manifest.path.name}:{manifest.images[target.image].line}"
+    return manifest.place(target.image)

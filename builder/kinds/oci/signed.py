@@ -71,7 +71,7 @@ def unasked(manifest: Manifest, target: Target) -> StackbuildError | None:
         return None
     return StackbuildError(
         f"nobody says who must have signed the base image of {target}: {image.base}",
-        where=f"{manifest.path.name}:{image.line}",
+        where=manifest.place(target.image),
         next_step='require-signature = ["keys/NAME.pub"], with the public key of whoever signs it',
     )
 

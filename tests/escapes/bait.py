@@ -43,7 +43,7 @@ def laid(folder: Path) -> Iterator[Bait]:
             "source": str(folder / "source" / ("ab" * 32)),
             "lent": [str(folder / "secret")], "beside": str(folder),
             "handle": _handle(folder / "secret"), "disk": _disk(folder), "disk_name": _disk_name(),
-            "key_number": _key(), "shm": _shared(), "address": _address(), "name_server": "127.0.0.1",
+            "key_number": _key(), "shm": _shared(stack), "address": _address(), "name_server": "127.0.0.1",
         }  # fmt: skip
         path = folder / "docker.sock"
         bait |= {"socket": str(path), "abstract": f"escape-{os.getpid()}"}
@@ -127,11 +127,10 @@ def _key() -> int:
         return 0
 
 
-def _shared() -> int:
+def _shared(stack: ExitStack) -> int:
     number = 0x5B1F0000 | os.getpid() & 0xFFFF
     with suppress(OSError):
-        made = call("shmget", number, 4096, 0o1666)
-        del made
+        stack.callback(call, "shmctl", call("shmget", number, 4096, 0o1666), 0, 0)
     return number
 
 

@@ -11,13 +11,15 @@ _NUMBERS = {
         "keyctl": 250, "ptrace": 101, "unshare": 272, "mount": 165, "umount2": 166, "pivot_root": 155, "setns": 308,
         "bpf": 321, "perf_event_open": 298, "userfaultfd": 323, "kexec_load": 246, "init_module": 175, "reboot": 169,
         "swapon": 167, "acct": 163, "iopl": 172, "syslog": 103, "open_by_handle_at": 304, "process_vm_readv": 310,
-        "mknodat": 259, "quotactl": 179, "shmget": 29, "shmctl": 31, "add_key": 248, "sethostname": 170, "name_to_handle_at": 303,
+        "mknodat": 259, "quotactl": 179, "shmget": 29, "shmctl": 31, "add_key": 248, "sethostname": 170,
+        "name_to_handle_at": 303,
     },
     "aarch64": {
         "keyctl": 219, "ptrace": 117, "unshare": 97, "mount": 40, "umount2": 39, "pivot_root": 41, "setns": 268,
         "bpf": 280, "perf_event_open": 241, "userfaultfd": 282, "kexec_load": 104, "init_module": 105, "reboot": 142,
         "swapon": 224, "acct": 89, "syslog": 116, "open_by_handle_at": 265, "process_vm_readv": 270, "mknodat": 33,
-        "quotactl": 60, "shmget": 194, "shmctl": 195, "add_key": 217, "sethostname": 161, "name_to_handle_at": 264,
+        "quotactl": 60, "shmget": 194, "shmctl": 195, "add_key": 217, "sethostname": 161,
+        "name_to_handle_at": 264,
     },
 }  # fmt: skip
 _SAME = {

@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 from builder.errors import StackbuildError
+from builder.removal import remove
 from builder.store import Store
 
 
@@ -21,13 +21,14 @@ def keep(store: Store, name: str, upper: Path, lowers: Sequence[Path]) -> bool:
         Whether it could be kept: a folder in memory has to be copied, for which the disk may be too full.
     """
     place = store.path / "failed" / name
-    shutil.rmtree(place, ignore_errors=True)
+    remove(place)
     try:
         place.mkdir(parents=True)
+        place.parent.chmod(0o700)  # As in `unpacked.folder`.
         _move(upper, place / "upper")
         store.write(f"failed/{name}/lowers.json", json.dumps([str(lower) for lower in lowers]).encode())
     except (OSError, StackbuildError, subprocess.CalledProcessError):
-        shutil.rmtree(place, ignore_errors=True)
+        remove(place)
         return False
     return True
 

@@ -9,20 +9,26 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from builder import seccomp
 from builder.errors import StackbuildError
 from builder.tree import NEWEST
 
 _CHILD = Path(__file__).with_name("sandbox_child.py")
 _IDS = 65536
+_LONGEST = 6 * 60 * 60.0
+_LOG = 64 << 20
+"""Bytes of output that are kept of one command."""
 _LOADER = ("LD_LIBRARY_PATH",)
 """All that our own interpreter may need of the host's environment: process 1's is readable in the sandbox."""
 
@@ -67,6 +73,7 @@ class Command:
             argument as JSON. It may import the standard library at its top only, as the host's is gone later.
         tmpfs: (path, mount options).
         binds: (path on the host, path in the root, read-only).
+        longest: seconds after which `run` ends it.
     """
 
     argv: tuple[str, ...]
@@ -85,6 +92,7 @@ class Command:
     ids: int = _IDS
     tmpfs: tuple[tuple[str, str], ...] = (("tmp", "mode=1777"), ("run", "mode=0755"))
     binds: tuple[tuple[str, str, bool], ...] = ()
+    longest: float = _LONGEST
 
 
 class Running:
@@ -179,19 +187,49 @@ def _begun(
             process.wait()
 
 
-def run(root: Root, command: Command, *, log: Path | None = None, stdin: bytes = b"") -> int:
-    """Run a command to its end and return its exit code; its output is appended to `log`.
+def run(root: Root, command: Command, *, log: Path | None = None) -> int:
+    """Run a command to its end and return its exit code; its output is appended to `log`, as much as is sensible.
 
     Raises:
-        StackbuildError: the sandbox could not be made.
+        StackbuildError: the sandbox could not be made, or the command did not end in time.
     """
-    with (log or Path(os.devnull)).open("ab") as output:
-        source: int | IO[bytes] = subprocess.PIPE if stdin else subprocess.DEVNULL
-        with started(root, command, stdin=source, stdout=output, stderr=output) as running:
-            if stdin and running.process.stdin:
-                running.process.stdin.write(stdin)
-                running.process.stdin.close()
-            return running.process.wait()
+    end = time.monotonic() + command.longest
+    # A pipe: the log itself is a file of the host, whose mode and content would be the command's.
+    with (
+        (log or Path(os.devnull)).open("ab") as output,
+        started(root, command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as running,
+    ):
+        try:
+            _noted(running.process, output, end)
+            return running.process.wait(max(0.1, end - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            raise StackbuildError(
+                f"a command in the sandbox did not end: {command.program or command.argv[0]}",
+                where=f"log: {log}" if log else "",
+                expected=f"at most {command.longest:g} seconds",
+            ) from None
+
+
+def _noted(process: subprocess.Popen[bytes], output: IO[bytes], end: float) -> None:
+    """Append what a process writes to `output`, up to `_LOG` bytes, until nobody can write any more.
+
+    Raises:
+        TimeoutExpired: somebody still can at that time.
+    """
+    assert process.stdout is not None
+    poll, left = select.poll(), _LOG
+    with process.stdout as pipe:
+        poll.register(pipe, select.POLLIN)
+        while (seconds := end - time.monotonic()) > 0:
+            if not poll.poll(1000 * min(seconds, 1e6)):
+                continue
+            if not (data := os.read(pipe.fileno(), 1 << 16)):
+                return
+            if left:
+                output.write(data if len(data) < left else data[:left] + b"\n(what follows was left out)\n")
+                output.flush()
+                left = max(0, left - len(data))
+    raise subprocess.TimeoutExpired(process.args, 0)
 
 
 def _spec(root: Root, command: Command) -> dict[str, Any]:
@@ -245,6 +283,7 @@ def _inside(command: Command) -> dict[str, Any]:
         "as_init": command.as_init,
         "enter": command.enter,
         "env": dict(command.env),
+        "filter": seccomp.program(os.uname().machine).hex() if command.enter else "",
         "gid": command.gid,
         "groups": list(command.groups),
         "no_new_privs": command.no_new_privs,

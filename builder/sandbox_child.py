@@ -14,6 +14,8 @@ import fcntl
 import importlib
 import json
 import os
+import re
+import resource
 import signal
 import socket
 import struct
@@ -23,9 +25,10 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 NEWNS, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET = 0x20000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
+NEWCGROUP = 0x2000000
 RDONLY, NOSUID, NODEV, NOEXEC, REMOUNT, BIND, REC, PRIVATE = 1, 2, 4, 8, 32, 4096, 16384, 1 << 18
 DETACH = 2
-DEATH_SIGNAL, DROP_FROM_BOUNDS, NO_NEW_PRIVS = 1, 24, 38
+DEATH_SIGNAL, SECCOMP, DROP_FROM_BOUNDS, NO_NEW_PRIVS = 1, 22, 24, 38
 ADDR_NO_RANDOMIZE = 0x0040000
 KEPT_CAPABILITIES = frozenset({0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31})
 """What container engines leave to a root by default: enough for package scripts, not enough to mount or to trace.
@@ -33,9 +36,13 @@ KEPT_CAPABILITIES = frozenset({0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31})
 chown, dac_override, fowner, fsetid, kill, setgid, setuid, setpcap, net_bind_service, net_raw, sys_chroot, mknod,
 audit_write, setfcap (capabilities(7)).
 """
-GUARDED = ("bus", "fs", "irq", "sys", "sysrq-trigger")
-"""Below /proc, and of the whole machine: the kernel lets the host's uid 0 write them, with capabilities or without."""
+MASKED = ("kcore", "keys", "kmsg", "kpagecgroup", "kpagecount", "kpageflags", "timer_list", "vmallocinfo")
+"""Below /proc: nobody's business in here, and some of it readable by the host's uid 0 without any capability."""
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+PROCESSES = 4096
+"""How many may live at once, threads counted, where the kernel lets a sandbox have its own limit."""
+LARGEST = 32 << 30
+"""Bytes of a file that a build step may write: holes take no disk, but are packed."""
 
 _program: Callable[[Any], None] | None = None
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -65,6 +72,7 @@ def main() -> None:
         sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
         _program = importlib.import_module(spec["program"]).main
     try:
+        before(spec)
         if spec["join"]:
             join_namespaces(spec)
         else:
@@ -81,6 +89,15 @@ def main() -> None:
         fail(status_fd, error)
 
 
+def before(spec: dict[str, Any]) -> None:
+    """What has to be done while this process still is one of the host's."""
+    number = {"x86_64": 250, "aarch64": 219}[os.uname().machine]
+    _libc.syscall(number, 1, None)  # keyctl(2): a session of one's own; a kernel without keys has none to hide.
+    if spec["enter"] and not spec["as_init"]:
+        with open("/proc/self/oom_score_adj", "w") as stream:
+            stream.write("1000")  # When memory runs out, a build step is ended before anything of the host's.
+
+
 def fail(status_fd: int, error: OSError) -> NoReturn:
     os.write(status_fd, json.dumps({"error": error.strerror or str(error), "errno": error.errno}).encode() + b"\n")
     os._exit(125)
@@ -88,7 +105,7 @@ def fail(status_fd: int, error: OSError) -> NoReturn:
 
 def enter_namespaces(spec: dict[str, Any]) -> None:
     """New namespaces, with ids mapped onto themselves: root in there is nobody special out here."""
-    flags = NEWNS | NEWUTS | NEWIPC | NEWPID | (0 if spec["network"] else NEWNET)
+    flags = NEWNS | NEWUTS | NEWIPC | NEWPID | NEWCGROUP | (0 if spec["network"] else NEWNET)
     if spec["user_namespace"]:
         # Only a process outside of the new namespace may write more than one id into its maps.
         ready_r, ready_w = os.pipe()
@@ -123,7 +140,8 @@ def enter_namespaces(spec: dict[str, Any]) -> None:
 
 def join_namespaces(spec: dict[str, Any]) -> None:
     """Those of a process that is there; the user namespace first, in which the right to join the others is."""
-    flags = (("user", NEWUSER), ("mnt", NEWNS), ("uts", NEWUTS), ("ipc", NEWIPC), ("net", NEWNET), ("pid", NEWPID))
+    names = ("user", "mnt", "uts", "ipc", "net", "cgroup", "pid")
+    flags = zip(names, (NEWUSER, NEWNS, NEWUTS, NEWIPC, NEWNET, NEWCGROUP, NEWPID), strict=True)
     opened = [(os.open(f"/proc/{spec['join']}/ns/{name}", os.O_RDONLY), flag) for name, flag in flags]
     for descriptor, flag in opened:
         call("setns", descriptor, flag)
@@ -194,6 +212,7 @@ def make_root(spec: dict[str, Any]) -> str:
     if spec["enter"]:
         devices(root)
         mount_at(root, "proc", "proc", "proc", NOSUID | NODEV | NOEXEC)
+        limit(root)
         guard_proc(root)
     for path, options in spec["tmpfs"]:
         mount_at(root, path, "tmpfs", "tmpfs", NOSUID | NODEV, options)
@@ -234,7 +253,10 @@ def bind(root: str, source: str, path: str, readonly: bool) -> None:
 def devices(root: str) -> None:
     mount_at(root, "dev", "tmpfs", "tmpfs", NOSUID, "mode=0755,size=64m")
     for name in DEVICES:
+        # Read-only, which writing to a device is not affected by: else the host's own node could be given another
+        # owner or mode, as ids are mapped onto themselves.
         bind(root, f"/dev/{name}", f"dev/{name}", False)
+        mount("none", f"{root}/dev/{name}", flags=BIND | REMOUNT | RDONLY | NOSUID | NOEXEC)
     for name, target in (("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")):
         os.symlink(f"/proc/self/{target}" if name != "fd" else target, f"{root}/dev/{name}")
     mount_at(root, "dev/shm", "tmpfs", "tmpfs", NOSUID | NODEV, "mode=1777")
@@ -242,12 +264,25 @@ def devices(root: str) -> None:
     os.symlink("pts/ptmx", f"{root}/dev/ptmx")
 
 
+def limit(root: str) -> None:
+    """What the new namespaces may have, told to the kernel by settings that are theirs and not the host's."""
+    with open(f"{root}/proc/sys/user/max_user_namespaces", "w") as stream:
+        stream.write("0")  # In another one, whoever made it would hold every capability again.
+    release = re.match(r"(\d+)\.(\d+)", os.uname().release)
+    if release and (int(release[1]), int(release[2])) >= (6, 14):  # Before that, it was the whole machine's.
+        with open(f"{root}/proc/sys/kernel/pid_max", "w") as stream:
+            stream.write(str(PROCESSES))
+
+
 def guard_proc(root: str) -> None:
-    for name in GUARDED:
+    """Make read-only what is no process: the kernel lets the host's uid 0 write it, with capabilities or without."""
+    links = ("self", "thread-self", "net", "mounts")
+    for name in sorted(os.listdir(f"{root}/proc")):
+        if name.isdigit() or name in links:
+            continue
         path = f"{root}/proc/{name}"
-        if os.path.exists(path):
-            mount(path, path, flags=BIND | REC)
-            mount("none", path, flags=BIND | REMOUNT | RDONLY | NOSUID | NODEV | NOEXEC)
+        mount(f"{root}/dev/null" if name in MASKED else path, path, flags=BIND | REC)
+        mount("none", path, flags=BIND | REMOUNT | RDONLY | NOSUID | NODEV * (name not in MASKED) | NOEXEC)
 
 
 def pivot(root: str) -> None:
@@ -275,6 +310,8 @@ def become(spec: dict[str, Any], status_fd: int) -> NoReturn:
         _libc.personality(ADDR_NO_RANDOMIZE)
     if spec["enter"]:
         drop_capabilities()
+        limit_process(spec["as_init"])
+        refuse_calls(bytes.fromhex(spec["filter"]))  # While we may: what gets root by setuid still can, in here.
     os.setgroups(spec["groups"])
     os.setresgid(spec["gid"], spec["gid"], spec["gid"])
     os.setresuid(spec["uid"], spec["uid"], spec["uid"])
@@ -299,6 +336,22 @@ def drop_capabilities() -> None:
     for number in range(last + 1):
         if number not in KEPT_CAPABILITIES:
             call("prctl", DROP_FROM_BOUNDS, number, 0, 0, 0)
+
+
+def limit_process(as_init: bool) -> None:
+    # Of one byte: neither a file, nor the host's own program for crashes (core(5)), which would get all our memory.
+    resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
+    if not as_init:
+        _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+        size = LARGEST if most == resource.RLIM_INFINITY else min(most, LARGEST)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+def refuse_calls(rows: bytes) -> None:
+    """Have the kernel refuse system calls to this process and all that come of it (`seccomp.py`)."""
+    buffer = ctypes.create_string_buffer(rows, len(rows))
+    order = struct.pack("@HP", len(rows) // 8, ctypes.addressof(buffer))
+    call("prctl", SECCOMP, 2, ctypes.c_char_p(order), 0, 0)
 
 
 def call_program(spec: dict[str, Any]) -> NoReturn:

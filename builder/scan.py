@@ -14,6 +14,9 @@ from dataclasses import replace
 from builder.errors import HostileInput
 from builder.tree import NEWEST, Entry, File
 
+MOST_BYTES = 256 << 30
+_LONGEST = 4095
+"""Bytes of a path that the kernel takes (PATH_MAX, with the zero at its end)."""
 _KEPT_XATTRS = ("security.capability",)
 _OPAQUE = ("user.overlay.opaque", "trusted.overlay.opaque")
 
@@ -28,10 +31,11 @@ def scan(root: str, owners: Mapping[str, str], skipped: frozenset[str] = frozens
         owners: path → package, paths relative and free of links.
 
     Raises:
-        HostileInput: a device, socket or pipe stands there.
+        HostileInput: a device, socket or pipe stands there, a path is too long, or there are more than `MOST_BYTES`
+            bytes: holes, which take no disk but are packed.
     """
     names: dict[tuple[int, int], list[Entry]] = {}
-    stack = [""]
+    stack, total = [""], 0
     while stack:
         folder = stack.pop()
         with os.scandir(os.path.join(root, folder)) as listing:
@@ -40,6 +44,8 @@ def scan(root: str, owners: Mapping[str, str], skipped: frozenset[str] = frozens
             path = f"{folder}/{one.name}" if folder else one.name
             if path in skipped:
                 continue
+            if len(os.fsencode(one.path)) > _LONGEST - 256:
+                raise HostileInput(f"a path is too long for an image: /{path[:80]}…")
             info = one.stat(follow_symlinks=False)
             owner = owners.get(path, "")
             mtime = max(0, min(int(info.st_mtime), NEWEST))
@@ -53,6 +59,11 @@ def scan(root: str, owners: Mapping[str, str], skipped: frozenset[str] = frozens
                 target = os.readlink(one.path)
                 yield Entry(path, "link", 0o777, uid, gid, mtime, target=target, owner=owner)
             elif stat.S_ISREG(info.st_mode):
+                total += info.st_size
+                if total > MOST_BYTES:
+                    raise HostileInput(
+                        f"files are too large for an image: /{path}", expected=f"{MOST_BYTES} bytes in all"
+                    )
                 content = File(one.path, info.st_size)
                 entry = Entry(path, "file", mode, uid, gid, mtime, content, owner=owner, xattrs=_xattrs(one.path))
                 if info.st_nlink > 1:

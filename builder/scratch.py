@@ -23,6 +23,7 @@ from pathlib import Path
 
 from builder.errors import StackbuildError
 from builder.naming import is_named
+from builder.removal import remove
 
 VARIABLE = "STACKBUILD_SCRATCH"
 _SHARED = Path("/dev/shm")
@@ -110,7 +111,7 @@ def _remove(made: Path) -> bool:
     """
     for entry in made.iterdir():
         if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry, ignore_errors=True)
+            remove(entry)
         elif entry.name != ".lock":
             entry.unlink(missing_ok=True)
     if [entry.name for entry in made.iterdir()] != [".lock"]:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -26,6 +25,7 @@ from builder import unpacked
 from builder.errors import StackbuildError
 from builder.marking import Marks
 from builder.naming import is_left
+from builder.removal import remove
 from builder.settling import settle
 from builder.store import Store
 
@@ -121,7 +121,7 @@ def sweep(found: Iterable[Room], trash: Callable[[], Path]) -> Iterator[tuple[Pa
                         there = Path(tempfile.mkdtemp(dir=place)) / path.name
                         os.rename(path, there)
                     except (OSError, StackbuildError):  # No room for a folder; `held` keeps whoever uses it out.
-                        shutil.rmtree(path, ignore_errors=True)
+                        remove(path)
                         yield path, None
                     else:
                         yield path, there

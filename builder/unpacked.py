@@ -22,6 +22,7 @@ from builder.digest import Digest
 from builder.errors import HostileInput, StackbuildError
 from builder.frames import BadFrame, Frames
 from builder.incoming import writing
+from builder.removal import remove
 from builder.settling import settle_tree
 from builder.store import Store
 
@@ -61,6 +62,8 @@ def folder(store: Store, name: str, fill: Callable[[Path, Path], None]) -> Path:
         with writing(final):
             settle_tree(upper)  # Nobody hashes it again: after a power cut, half of a layer would pass for the whole.
             final.parent.mkdir(exist_ok=True)  # Who was short of disk may have removed all of them.
+            # A setuid program in there is foreign, and would be everybody's on this machine.
+            os.chmod(final.parent, 0o700)
             os.rename(upper, final)
     return final
 
@@ -104,7 +107,7 @@ def in_use(path: Path) -> bool:
 
 def forget(store: Store, name: str) -> None:
     """Drop one folder from the cache."""
-    shutil.rmtree(store.path / "roots" / name, ignore_errors=True)
+    remove(store.path / "roots" / name)
 
 
 @contextmanager

@@ -210,10 +210,10 @@ def test_other_user(host: Host, folder: Path) -> None:
 
 def test_input_is_passed(host: Host, folder: Path) -> None:
     folder.mkdir()
-    log = folder.parent / "log"
-    command = Command(argv=("/bin/cat",), binds=host.binds)
-    assert run(Root(workspace=folder, lowers=(host.lower,)), command, log=log, stdin=b"hello" * 1000) == 0
-    assert log.read_bytes() == b"hello" * 1000
+    root, command = Root(workspace=folder, lowers=(host.lower,)), Command(argv=("/bin/cat",), binds=host.binds)
+    with started(root, command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
+        said, _ = running.process.communicate(b"hello" * 1000)
+    assert said == b"hello" * 1000
 
 
 def test_missing_layer_is_a_clear_error(host: Host, folder: Path) -> None:

@@ -94,8 +94,11 @@ def python_root(folder: Path) -> Python:
     for name in ("bin", "lib", "lib64"):
         (folder / "usr" / name).mkdir(parents=True)
         (folder / name).symlink_to(f"usr/{name}")
-    said = subprocess.run(["ldd", str(program)], check=True, capture_output=True, text=True).stdout
-    libraries = {Path(word) for line in said.splitlines() for word in line.split() if word.startswith("/")}
+    foreign = Path(f"/usr/lib/{program.name}/lib-dynload").glob("_ctypes.*.so")  # It needs what the program does not.
+    said = subprocess.run(["ldd", str(program), *map(str, foreign)], check=True, capture_output=True, text=True).stdout
+    libraries = {
+        Path(word) for line in said.splitlines() for word in line.split() if word.startswith("/") and word[-1:] != ":"
+    }
     for path in (program, *libraries):
         target = folder / str(path).lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -22,7 +22,9 @@ from typing import IO, Final
 from builder.advisories.entry import LONGEST
 from builder.digest import Digest
 from builder.errors import HostileInput, StackbuildError
+from builder.headers import bounded
 
+_DIRECTORY: Final = 512 << 20
 _SUFFIXES: Final = (".zip", ".json", ".jsonl")
 
 
@@ -106,7 +108,7 @@ def _of(path: Path) -> Iterator[tuple[str, bytes]]:
 
 def _zipped(path: Path) -> Iterator[tuple[str, bytes]]:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with path.open("rb") as file, zipfile.ZipFile(bounded(file, _DIRECTORY)) as archive:
             for number, member in enumerate(archive.infolist(), 1):
                 if member.filename.endswith(".json"):
                     with archive.open(member) as stream:

@@ -82,7 +82,7 @@ def outcome(text: str) -> Outcome:
         found = json.loads(text)
         sizes = {Digest.parse(one): int(size) for one, size in found["sizes"].items()}
         return Outcome(result=dict(found["result"]), sizes=sizes, how=str(found["how"]))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise HostileInput(f"not what a worker says of an action ({type(error).__name__})") from None
 
 
@@ -159,7 +159,7 @@ def order(text: str, store: Store) -> Order:
         )
         given = {Digest.parse(one): outcome(said) for one, said in found["given"].items()}
         shop, key = Shop(**found["shop"]), found["key"]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise HostileInput(f"not an order ({type(error).__name__})") from None
     if action.plan_key != key:
         raise HostileInput(f"another stackbuild ordered this: {action.name}", expected=str(key), got=action.plan_key)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import http.client
 import os
-import shutil
 import signal
 import socket
 import time
@@ -30,6 +29,7 @@ from builder.built import Image, User
 from builder.errors import StackbuildError
 from builder.files import Files
 from builder.processes import Process
+from builder.removal import remove
 from builder.store import Store
 
 HOSTNAME = "notebook"
@@ -277,4 +277,4 @@ def volume(store: Store, user: User, *, mode: int = 0o2775) -> Iterator[Path]:
         try:
             yield folder
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove(folder)

@@ -191,7 +191,7 @@ def _words(body: bytes) -> str:
     try:
         first = json.loads(body)["errors"][0]
         said = f"{first['code']} ({first.get('message', '')})"
-    except (ValueError, KeyError, IndexError, TypeError):
+    except (ValueError, KeyError, IndexError, TypeError, RecursionError):
         return ""
     return ": " + "".join(one for one in said if one.isprintable())[:200]
 
@@ -288,7 +288,7 @@ class _Tokens:
         try:
             said: Mapping[str, Any] = json.loads(answer.body)
             token = said.get("token") or said["access_token"]
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             token = ""
         if not isinstance(token, str) or not re.fullmatch(r"[!-~]+", token):
             raise Unreachable(f"no token from the registry {self._host}", where=redact(realm), got="another answer")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +18,7 @@ from builder.action import Action, Result, Workshop
 from builder.closure import closure
 from builder.difference import Layer
 from builder.digest import Digest, Json, canonical
-from builder.errors import StackbuildError
+from builder.errors import HostileInput, StackbuildError
 from builder.kinds.account.build import passwd
 from builder.kinds.apt import normalise
 from builder.kinds.apt.hidden import spelled_out
@@ -28,13 +29,14 @@ from builder.parts import write_parts
 from builder.sandbox import Command, Root, run
 from builder.scan import scan
 from builder.site import Site
-from builder.tree import NEWEST, Entry, partition
+from builder.tree import NEWEST, Entry, File, partition
 
 VERSION = 5
 _OF_CHILDREN = 6
 """Before it, what dpkg itself had unpacked in a child's folders could hide files of the same image."""
 _MOUNTED = frozenset({"dev", "proc", "run", "sys", "tmp"})
 _INFO = "var/lib/dpkg/info"
+_LIST = 64 << 20
 PACKAGES = "versions"
 SANDBOXED = frozenset({"apt"})
 _REPACKED = 1.7
@@ -132,7 +134,7 @@ def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -
 
     Raises:
         StackbuildError: a package script failed; its output is in the workshop's log.
-        HostileInput: a package in the store has changed.
+        HostileInput: a package in the store has changed, or its scripts left what no image may hold.
     """
     options = cast(dict[str, Any], action.options)
     store = workshop.store
@@ -175,7 +177,8 @@ def _order(options: Mapping[str, Any], paths: Mapping[str, str], jobs: int) -> J
 def _parts(parts: Sequence[Any], upper: Path, lowers: Sequence[Path]) -> list[tuple[str, list[Entry]]]:
     """Entries by layer: packages as planned, then a last layer with what no package of ours owns."""
     layer_of = {member: name for name, members in parts for member in members}
-    entries = list(spelled_out(scan(str(upper), _owners(upper, set(layer_of)), _MOUNTED), lowers))
+    owned = _owned(list(scan(str(upper), {}, _MOUNTED)), upper, set(layer_of))
+    entries = list(spelled_out(owned, lowers))
     folders = {entry.path: entry for entry in entries if entry.kind == "dir"}
     by_layer: dict[str, dict[str, Entry]] = {name: {} for name in [*(name for name, _ in parts), "rest"]}
     home: dict[str, str] = {}
@@ -204,8 +207,11 @@ def _parts(parts: Sequence[Any], upper: Path, lowers: Sequence[Path]) -> list[tu
     return found
 
 
-def _owners(upper: Path, packages: set[str]) -> dict[str, str]:
-    """Path → package, from dpkg's own lists, the first package by name; links on the way are resolved."""
+def _owned(entries: Sequence[Entry], upper: Path, packages: set[str]) -> Iterator[Entry]:
+    """The entries with their packages, from dpkg's own lists, the first package by name; links on the way are resolved.
+
+    Package scripts may have changed these lists, so they are read where `scan` has found them to be files.
+    """
     owners: dict[str, str] = {}
     links = {
         name: (upper / name).readlink().as_posix()
@@ -214,19 +220,27 @@ def _owners(upper: Path, packages: set[str]) -> dict[str, str]:
     }
     if not links:  # A child's upper folder has them in a layer below.
         links = {name: f"usr/{name}" for name in ("bin", "sbin", "lib", "lib64")}
-    for listing in sorted((upper / _INFO).glob("*.list")):
-        package = listing.name.removesuffix(".list").split(":")[0]
-        if package not in packages:
+    infos = {entry.path: entry for entry in entries if entry.path.rpartition("/")[0] == _INFO}
+    infos = {path: entry for path, entry in infos.items() if _package(path) in packages}
+    for path in sorted(path for path in infos if path.endswith(".list")):
+        content = infos[path].content
+        if not isinstance(content, File):
             continue
-        for line in listing.read_text("utf-8", "surrogateescape").splitlines():
-            path = line.strip("/")
-            top, slash, rest = path.partition("/")
+        if content.size > _LIST:
+            raise HostileInput(f"a list of files is too long: /{path}", expected=f"at most {_LIST} bytes")
+        for line in Path(content.path).read_text("utf-8", "surrogateescape").splitlines():
+            place = line.strip("/")
+            top, slash, rest = place.partition("/")
             if slash and top in links:
-                path = f"{links[top]}/{rest}"
-            if path != ".":
-                owners.setdefault(path, package)
-    for info in (upper / _INFO).iterdir():
-        package = info.name.rpartition(".")[0].split(":")[0]
-        if package in packages:
-            owners[f"{_INFO}/{info.name}"] = package
-    return owners
+                place = f"{links[top]}/{rest}"
+            if place != ".":
+                owners.setdefault(place, _package(path))
+    owners.update({path: _package(path) for path in infos})
+    for entry in entries:
+        owner = owners.get(entry.path, "") if entry.kind != "whiteout" else ""
+        yield replace(entry, owner=owner) if owner else entry
+
+
+def _package(info: str) -> str:
+    """Whose a file of dpkg's info folder is."""
+    return info.rpartition("/")[2].rpartition(".")[0].split(":")[0]

@@ -13,8 +13,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
 
+from builder.headers import Header
+
 MAGIC = b"!<arch>\n"
 _CONTROL_LIMIT = 64 << 20
+_MEMBERS = 1_000_000
+_ROOM, _RATIO = 1 << 28, 200
+"""A package may unpack to 256 MiB and 200 times its size: what is packed best, text by xz, reaches 30 times."""
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 _ARCHITECTURE = re.compile(r"[a-z0-9-]+")
 
@@ -103,7 +108,7 @@ def _read(path: str) -> Deb:
     if len(raw) > _CONTROL_LIMIT:
         raise BadDeb(f"{path}: its control archive is larger than {_CONTROL_LIMIT} bytes")
     members: dict[str, tuple[int, bytes]] = {}
-    with tarfile.open(fileobj=io.BytesIO(raw), mode="r:") as archive:
+    with tarfile.open(fileobj=io.BytesIO(raw), mode="r:", tarinfo=Header) as archive:
         for member in archive:
             if member.isreg():
                 content = archive.extractfile(member)
@@ -183,6 +188,33 @@ def reader(name: str, raw: io.BytesIO) -> io.BufferedIOBase:
     raise BadDeb(f"{name}: this compression is not supported; supported are xz, gz and none")
 
 
+class Metered(io.RawIOBase):
+    """A stream of what a package unpacks to, which ends with an error where a bomb begins.
+
+    Args:
+        size: bytes of the package's archive, packed.
+
+    Raises:
+        BadDeb: while it is read: it unpacks to far more than that.
+    """
+
+    def __init__(self, inner: io.BufferedIOBase, size: int) -> None:
+        self._inner = inner
+        self._room = _ROOM + _RATIO * size
+        self._left = self._room
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview, /) -> int:  # type: ignore[override]
+        data = self._inner.read(len(buffer))
+        self._left -= len(data)
+        if self._left < 0:
+            raise BadDeb(f"it unpacks to far more than its size, to over {self._room} bytes")
+        buffer[: len(data)] = data
+        return len(data)
+
+
 def entries(deb: Deb) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
     """The members of the data archive, in its order, while their content can be read.
 
@@ -193,6 +225,8 @@ def entries(deb: Deb) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
     with open(deb.path, "rb") as stream:
         stream.seek(offset)
         raw = io.BytesIO(stream.read(size))
-    with tarfile.open(fileobj=reader(name, raw), mode="r|") as archive:
-        for member in archive:
+    with tarfile.open(fileobj=Metered(reader(name, raw), size), mode="r|", bufsize=1 << 16, tarinfo=Header) as archive:
+        for number, member in enumerate(archive):
+            if number >= _MEMBERS:
+                raise BadDeb(f"{deb.path}: it has more than {_MEMBERS} members")
             yield member, archive

@@ -41,8 +41,9 @@ def inside(store: Store, pins: Sequence[Pin], workspace: Path, jobs: int) -> Ins
     written = plain({pin.name: store.source(pin.digest) for pin in pins}, folder)
     return Inside(
         paths={pin.name: f"/{_PLAIN if pin.name in written else _SOURCES}/{pin.digest.hex}" for pin in pins},
+        # Those alone: a package script has no business with what else was fetched, which need not be public.
         binds=(
-            (str(store.path / "sources/sha256"), _SOURCES, True),
+            *((str(store.source(pin.digest)), f"{_SOURCES}/{pin.digest.hex}", True) for pin in pins),
             *([(str(folder), _PLAIN, True)] if written else []),
         ),
     )

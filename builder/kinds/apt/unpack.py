@@ -27,7 +27,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 
 from builder.background import background
-from builder.kinds.apt.deb import BadDeb, Deb, ar_header, entries, read, reader
+from builder.kinds.apt.deb import BadDeb, Deb, Metered, ar_header, entries, read, reader
 
 DPKG = "/var/lib/dpkg"
 STAGE = "/.stackbuild"
@@ -190,7 +190,7 @@ def _repack(deb: Deb) -> list[Row]:
         target.write(bytes(60))
         source.seek(offset)
         with reader(name, io.BytesIO(source.read(size))) as content:
-            shutil.copyfileobj(content, target, 1 << 20)
+            shutil.copyfileobj(Metered(content, size), target, 1 << 20)
         plain = target.tell() - offset
         target.write(b"\n" * (plain % 2))
         target.seek(offset - 60)

@@ -23,6 +23,7 @@ from typing import IO, Literal
 
 from builder.errors import HostileInput, StackbuildError
 from builder.frames import BadFrame, Frames
+from builder.headers import Header, bounded
 from builder.tree import safe
 
 _CHUNK = 1 << 20
@@ -114,7 +115,7 @@ def unpack(path: Path, filename: str, folder: Path) -> tuple[Path, ...]:
 
 
 def _zipped(path: Path, filename: str, folder: Path, limit: int) -> Iterator[Path]:
-    with zipfile.ZipFile(path) as archive:
+    with path.open("rb") as stream, zipfile.ZipFile(bounded(stream)) as archive:
         for part in ("info", "pkg"):
             found = [
                 one
@@ -148,7 +149,7 @@ def members(tars: tuple[Path, ...], filename: str) -> dict[str, Stored]:
     found: dict[str, Stored] = {}
     with judged(filename):
         for path in tars:
-            with tarfile.open(path, "r:") as archive:
+            with tarfile.open(path, "r:", tarinfo=Header) as archive:
                 for info in archive:
                     if len(found) >= _MEMBERS:
                         raise malformed(filename, f"it has more than {_MEMBERS} members")

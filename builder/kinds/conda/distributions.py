@@ -26,6 +26,7 @@ from typing import Final
 from builder.digest import Digest
 from builder.errors import HostileInput, StackbuildError
 from builder.frames import BadFrame, Frames
+from builder.headers import Header, bounded
 from builder.kinds.conda.record import Record, distribution
 from builder.kinds.conda.request import name as name_of
 from builder.net import Client
@@ -37,7 +38,9 @@ _INFO: Final = 256 << 20
 _BEGINNING: Final = 1 << 20
 """Bytes of a `.tar.bz2` that are looked at; conda-build puts `info/` first."""
 
-_BROKEN: Final = (EOFError, KeyError, OSError, TypeError, ValueError, tarfile.TarError, zipfile.BadZipFile)
+_BROKEN: Final = (
+    EOFError, KeyError, OSError, RecursionError, TypeError, ValueError, tarfile.TarError, zipfile.BadZipFile
+)  # fmt: skip
 """What parsers raise of a file that is not what it claims to be."""
 
 _FOUND: Final = re.compile(
@@ -116,10 +119,12 @@ def _files(url: str, name: str, client: Client) -> list[str]:
         if name.endswith(".tar.bz2"):
             beginning, _ = client.range(url, 0, _BEGINNING)
             return _listed(bz2.BZ2Decompressor().decompress(beginning, _INFO), cut=True)
-        with zipfile.ZipFile(RemoteFile(client, url)) as archive:
+        with zipfile.ZipFile(bounded(RemoteFile(client, url))) as archive:
             (member,) = (one for one in archive.infolist() if re.fullmatch(r"info-[^/]+\.tar\.zst", one.filename))
             if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
                 raise ValueError("its metadata is not stored as it is")
+            if member.file_size > _INFO:
+                raise ValueError("its metadata is larger than any")
             packed = archive.read(member)
         return _listed(io.BufferedReader(Frames(io.BytesIO(packed))).read(_INFO), cut=False)
     except (*_BROKEN, BadFrame) as error:
@@ -129,7 +134,7 @@ def _files(url: str, name: str, client: Client) -> list[str]:
 def _listed(data: bytes, *, cut: bool) -> list[str]:
     """The list of files in a tar, which may be cut off behind it."""
     lines: list[str] | None = None
-    with tarfile.open(fileobj=io.BytesIO(data), mode="r|") as archive:
+    with tarfile.open(fileobj=io.BytesIO(data), mode="r|", tarinfo=Header) as archive:
         try:
             for member in archive:
                 if member.name == "info/paths.json" and (stream := archive.extractfile(member)):

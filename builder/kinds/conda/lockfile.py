@@ -37,6 +37,10 @@ _COMMENT: Final = """\
 """
 
 
+_DEEPEST = 16
+"""How deep lists and tables stand in each other, at most; those of a lock five deep."""
+
+
 def dumps(lock: CondaLock) -> str:
     """The text of a lock, written by conda-lock; equal locks are equal bytes.
 
@@ -94,8 +98,15 @@ def loads(text: str, path: Path | str) -> CondaLock:
 def _parsed(text: str, path: Path | str) -> Any:
     import yaml
 
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        depth = 0
+        for event in yaml.parse(text, Loader=loader):
+            # An alias costs three bytes and may stand for a billion; the loader written in C dies of what is deep.
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _DEEPEST or isinstance(event, yaml.AliasEvent):
+                raise _damaged(path, event.start_mark.line + 1, expected="YAML as conda-lock writes it", got="another")
+        return yaml.load(text, Loader=loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         got = getattr(error, "problem", None) or type(error).__name__

@@ -26,7 +26,11 @@ def members(stream: IO[bytes], where: str, limits: Limits, room: int) -> Iterato
     """The members of a tar. `room`: bytes that it may unpack to."""
     metered = _Metered(_unpacked(stream), where, limits, room)
     with tarfile.open(
-        fileobj=cast(IO[bytes], metered), mode="r|", bufsize=_BLOCK, encoding="utf-8", errors="surrogateescape"
+        fileobj=cast(IO[bytes], metered),
+        mode="r|",
+        bufsize=_BLOCK,
+        encoding="utf-8",
+        errors="surrogateescape",
     ) as archive:
         for info in archive:
             metered.expect(info.offset_data + max(info.size, 0) + tarfile.BLOCKSIZE)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from builder.errors import HostileInput
+from builder.headers import bounded
 from builder.kinds.fetch.member import Found, Member, bomb, link_text
 from builder.tree import safe
 
@@ -15,7 +16,7 @@ from builder.tree import safe
 def members(stream: IO[bytes], where: str, room: int) -> Iterator[Found]:
     """The members of a zip. `room`: bytes that it may unpack to."""
     total = 0
-    with zipfile.ZipFile(stream) as archive:
+    with zipfile.ZipFile(bounded(stream)) as archive:
         for info in archive.infolist():
             # zipfile ends a name at a NUL, which what it was made from still has.
             path = safe(info.orig_filename, where)

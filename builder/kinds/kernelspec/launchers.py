@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from builder.errors import HostileInput, StackbuildError
+from builder.headers import bounded
 from builder.kinds.kernelspec.document import launcher
 from builder.tree import safe
 
@@ -41,7 +42,7 @@ def files(wheel: Path, filename: str, reader: str, language: str) -> Iterator[tu
         f"{_ROOT}/kernel-resources/{language.lower()}/": "",
     }
     try:
-        with zipfile.ZipFile(wheel) as archive:
+        with wheel.open("rb") as stream, zipfile.ZipFile(bounded(stream)) as archive:
             found = dict(_members(archive, filename, places))
     except _MALFORMED as error:
         raise HostileInput(f"no wheel: {filename}", got=str(error)) from None

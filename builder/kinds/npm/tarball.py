@@ -21,6 +21,7 @@ from typing import Any, Final, NamedTuple
 
 from builder.errors import HostileInput
 from builder.guarded import Guarded, Readable
+from builder.headers import Header
 from builder.kinds.npm.lockfile import sha512
 from builder.kinds.npm.package import Package
 from builder.tree import safe
@@ -71,7 +72,7 @@ def members(path: Path, where: str) -> Iterator[Member]:
         _judged(where),
         path.open("rb") as raw,
         gzip.GzipFile(fileobj=raw) as stream,
-        tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header) as tar,
+        tarfile.open(fileobj=stream, mode="r|", tarinfo=Header) as tar,
     ):
         for info in tar:
             count, total = count + 1, total + max(0, info.size)
@@ -107,17 +108,6 @@ def _judged(where: str) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EIO}:
             raise
         raise HostileInput(f"malformed npm package: {where}", got=str(error)[:300]) from None
-
-
-class _Header(tarfile.TarInfo):
-    """A header whose extensions are small: the reader takes them into memory whole (POSIX.1-2017, pax)."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Header:
-        found = super().frombuf(buf, encoding, errors)
-        if found.type in _EXTENSIONS and found.size > _MOST_IN_HEADER:
-            raise HostileInput("malformed npm package: a header of a tar archive is too large", got=str(found.size))
-        return found
 
 
 def _bomb(where: str) -> HostileInput:

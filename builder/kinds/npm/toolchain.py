@@ -68,7 +68,7 @@ def _install(build: Sequence[Pin], root: Root, architecture: str, workshop: Work
     command = Command(
         argv=(json.dumps(order),),
         program="builder.kinds.apt.install",
-        binds=((str(store.path / "sources/sha256"), "run/stackbuild/sources", True),),
+        binds=tuple((str(store.source(pin.digest)), f"run/stackbuild/sources/{pin.digest.hex}", True) for pin in build),
     )
     code = run(root, command, log=workshop.log)
     if code:

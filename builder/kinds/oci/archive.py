@@ -22,14 +22,12 @@ from typing import IO, Any, Literal, TypeAlias, cast
 from builder.digest import Digest
 from builder.errors import HostileInput
 from builder.guarded import Guarded
+from builder.headers import Header
 from builder.unpacked import DecompressionError, decompressed
 
 MOST_BYTES = 128 << 30
 """Of one layer, decompressed."""
 MOST_MEMBERS = 4_000_000
-_LONGEST_HEADER = 1 << 20
-"""Of one extended header; tarfile takes it into memory whole."""
-_LONG = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 
 Kind: TypeAlias = Literal["dir", "file", "link", "hardlink", "whiteout", "opaque"]
 
@@ -76,7 +74,7 @@ class Layer:
             with tarfile.open(
                 fileobj=cast(IO[bytes], counted),
                 mode="r|",
-                tarinfo=_Header,
+                tarinfo=Header,
                 bufsize=1 << 20,
                 errors="surrogateescape",
             ) as tar:
@@ -121,17 +119,6 @@ class _Counted:
         data = self._stream.read(size)
         self._layer.counted(data)
         return data
-
-
-class _Header(tarfile.TarInfo):
-    """A header whose extensions are short enough to be read."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Header:
-        found = super().frombuf(buf, encoding, errors)
-        if found.type in _LONG and found.size > _LONGEST_HEADER:
-            raise HostileInput("a layer with a header without an end", got=f"{found.size} bytes")
-        return found
 
 
 @contextmanager

@@ -66,7 +66,7 @@ class Layout:
             raise StackbuildError(
                 f"no OCI layout: {self._folder}", got=str(error.strerror), expected="a folder with index.json"
             ) from None
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise HostileInput(f"a damaged OCI layout: {self._folder}", where=str(path)) from None
         return found[0] if found else None
 

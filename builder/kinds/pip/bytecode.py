@@ -9,22 +9,29 @@ A wheel's bytecode is a small zip in the store, found again under the key of wha
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import re
+import stat
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from builder.digest import Digest, Json, key
-from builder.errors import StackbuildError
+from builder.errors import HostileInput, StackbuildError
+from builder.headers import bounded
 from builder.kinds.pip.python import Runnable
-from builder.kinds.pip.wheel import Environment, lay
+from builder.kinds.pip.wheel import MALFORMED, Environment, lay
 from builder.sandbox import ENVIRONMENT, Command, Root, run
 from builder.store import Store
 from builder.tree import NEWEST, Member
 
 VERSION = 2
 _PROGRAM = Path(__file__).with_name("compile_program.py")
+_LARGEST = 256 << 20
+"""Bytes of the bytecode of one source."""
 
 
 class Source(NamedTuple):
@@ -123,6 +130,7 @@ def compile_batches(
 
     Raises:
         StackbuildError: a source is not there as it should be, or the interpreter does not run.
+        HostileInput: it left something else than bytecode.
     """
     if not batches:
         return []
@@ -139,6 +147,7 @@ def compile_batches(
         for name in ("out", "mount"):
             (workspace / name).mkdir()
         (workspace / "order.json").write_text(json.dumps(order))
+        files = sorted({batch.file for batch in batches})
         command = Command(
             argv=(
                 python.executable,
@@ -152,7 +161,7 @@ def compile_batches(
             binds=(
                 (str(_PROGRAM), "run/stackbuild/compile.py", True),
                 (str(workspace / "order.json"), "run/stackbuild/order.json", True),
-                (str(folder), "run/stackbuild/sources", True),
+                *((str(folder / file), f"run/stackbuild/sources/{file}", True) for file in files),
                 (str(workspace / "out"), "run/stackbuild/out", False),
             ),
         )
@@ -160,18 +169,43 @@ def compile_batches(
         if code:
             names = ", ".join(batch.name for batch in batches[:5])
             raise StackbuildError(f"compiling bytecode failed: {names} (exit {code})", where=f"log: {log}")
-        return [_gather(store, workspace / "out", str(number)) for number in range(len(batches))]
+        return [_gather(store, workspace / "out", str(number), batch) for number, batch in enumerate(batches)]
 
 
-def _gather(store: Store, out: Path, name: str) -> Digest:
-    """One zip of the chunks of one wheel, stored, in chunk order, with constant times."""
+def _gather(store: Store, out: Path, name: str, batch: Batch) -> Digest:
+    """One zip of the chunks of one wheel, stored, in chunk order, with constant times.
+
+    The interpreter is foreign too: what it left may be anything.
+
+    Raises:
+        HostileInput: it is not what our program writes.
+    """
+    wanted = {path for path, *_ in batch.files}
+    numbers = sorted(int(found[1]) for one in os.listdir(out) if (found := re.fullmatch(rf"{name}\.(\d{{1,9}})", one)))
     with store.new_source() as incoming:
-        chunks = sorted(out.glob(f"{name}.*"), key=lambda path: int(path.suffix[1:]))
-        with zipfile.ZipFile(incoming.path, "w") as target:
-            for chunk in chunks:
-                with zipfile.ZipFile(chunk) as archive:
-                    for info in archive.infolist():
-                        target.writestr(zipfile.ZipInfo(info.filename), archive.read(info))
+        try:
+            with zipfile.ZipFile(incoming.path, "w") as target:
+                for number in numbers:
+                    with _chunk(out / f"{name}.{number}") as stream, zipfile.ZipFile(bounded(stream)) as archive:
+                        for info in archive.infolist():
+                            if info.filename not in wanted or info.file_size > _LARGEST:
+                                raise ValueError(f"unexpected member {info.filename!r}")
+                            wanted.remove(info.filename)
+                            target.writestr(zipfile.ZipInfo(info.filename), archive.read(info))
+        except (*MALFORMED, OSError) as error:
+            if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EIO}:
+                raise
+            raise HostileInput(f"the interpreter left no bytecode of {batch.name}", got=str(error)[:300]) from None
         digest = Digest.of_file(incoming.path)
         incoming.commit(digest)
     return digest
+
+
+def _chunk(path: Path) -> IO[bytes]:
+    """Open a file, and nothing else: no link, which would lead into the host, and no pipe."""
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    stream = os.fdopen(handle, "rb")
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        stream.close()
+        raise ValueError(f"{path.name} is no file")
+    return stream

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 
 from builder.conflicts import Clash, clash
 from builder.errors import StackbuildError
+from builder.headers import bounded
 from builder.kinds.pip.waivers import Preference
 from builder.kinds.pip.wheel import MALFORMED
 from builder.lock import Pin
@@ -53,7 +54,7 @@ def _claims(store: Store, pin: Pin) -> Iterator[tuple[str, str]]:
     if not pin.filename.endswith(".whl") or not path.exists():
         return
     try:
-        with zipfile.ZipFile(path) as archive:
+        with path.open("rb") as stream, zipfile.ZipFile(bounded(stream)) as archive:
             records = [one for one in archive.infolist() if one.filename.endswith(".dist-info/RECORD")]
             if len(records) != 1 or records[0].file_size > _LIMIT:
                 return

@@ -20,6 +20,7 @@ from email.parser import HeaderParser
 
 from builder.digest import Digest
 from builder.errors import HostileInput, Unreachable
+from builder.headers import bounded
 from builder.kinds.pip.page import IndexFile
 from builder.net import Client, redact
 from builder.remote import RemoteFile
@@ -98,7 +99,7 @@ def _from_zip(file: IndexFile, digest: Digest, client: Client, store: Store) -> 
 def zipfile_of(stream: io.RawIOBase | io.BufferedReader, filename: str) -> zipfile.ZipFile:
     """Raises: HostileInput: the file is no zip."""
     try:
-        return zipfile.ZipFile(stream)
+        return zipfile.ZipFile(bounded(stream))
     except (zipfile.BadZipFile, ValueError, OSError) as error:
         raise HostileInput(f"not a wheel: {filename}", got=str(error)) from None
 

@@ -151,7 +151,7 @@ def _json_rows(text: str, url: str) -> Iterator[_Row]:
                     "data-core-metadata": _core(core),
                 },
             )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise HostileInput(f"not a page of the Simple API: {redact(url)}", got=type(error).__name__) from None
 
 

@@ -28,6 +28,7 @@ from packaging.requirements import Requirement
 
 from builder.digest import Digest
 from builder.errors import HostileInput
+from builder.headers import Header, bounded
 from builder.kinds.pip.choose import Fitting, fits, visible
 from builder.kinds.pip.lockfile import PipLock
 from builder.kinds.pip.page import IndexFile, released
@@ -126,7 +127,7 @@ def build_requires(path: Path, filename: str) -> tuple[str, ...]:
         return LEGACY
     try:
         document = tomllib.loads(data.decode("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise HostileInput(f"pyproject.toml of {filename} is no TOML", got=str(error)[:200]) from None
     table = document.get("build-system")
     if table is None:
@@ -156,7 +157,7 @@ def _pyproject(path: Path, filename: str) -> bytes | None:
 def _from_tar(path: Path, filename: str) -> bytes | None:
     """One member of a tar; every other is looked at, and none is unpacked."""
     found, count, size = None, 0, 0
-    with tarfile.open(path, "r|gz") as archive:
+    with tarfile.open(path, "r|gz", tarinfo=Header) as archive:
         for entry in archive:
             count, size = count + 1, size + entry.size
             if count > _MEMBERS or size > _UNPACKED:
@@ -184,14 +185,14 @@ def _refuse(entry: tarfile.TarInfo, filename: str) -> None:
 
 
 def _from_zip(path: Path, filename: str) -> bytes | None:
-    with zipfile.ZipFile(path) as archive:
+    with path.open("rb") as stream, zipfile.ZipFile(bounded(stream)) as archive:
         names = archive.namelist()
         for name in names:
             if _escapes(name):
                 raise HostileInput(f"hostile source archive: {filename}", got=f"a member {name[:100]!r}")
         for name in filter(_is_pyproject, names):
-            with archive.open(name) as stream:
-                return stream.read(_LIMIT + 1)
+            with archive.open(name) as content:
+                return content.read(_LIMIT + 1)
     return None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import json
+import shutil
 import stat
 import tarfile
 import zipfile
@@ -27,9 +28,10 @@ from packaging.version import Version
 from builder.action import Action, Result, Workshop
 from builder.digest import Digest, Json
 from builder.errors import HostileInput, StackbuildError
+from builder.headers import Header, bounded
 from builder.interpreter import Interpreter
 from builder.kinds.pip import python as pythons
-from builder.kinds.pip.wheel import MALFORMED, malformed
+from builder.kinds.pip.wheel import MALFORMED, limited, malformed
 from builder.lock import Lock, Pin
 from builder.sandbox import ENVIRONMENT, Command, Root, run
 from builder.site import Site
@@ -39,6 +41,9 @@ from builder.tree import NEWEST, safe
 VERSION = 1
 _PROGRAM = Path(__file__).with_name("backend_program.py")
 _LIMIT = 1 << 30
+_MEMBERS = 200_000
+_LARGEST = 8 << 30
+"""Bytes of a wheel that a backend made."""
 
 
 def is_sdist(pin: Pin) -> bool:
@@ -144,9 +149,14 @@ def build(
             raise HostileInput(
                 f"the backend of {pin.name} made another package", expected=f"{pin.name}=={pin.version}", got=filename
             )
+        if wheel.stat().st_size > _LARGEST:
+            raise HostileInput(
+                f"the backend of {pin.name} made too large a wheel", expected=f"at most {_LARGEST} bytes"
+            )
         digest = Digest.of_file(wheel)
-        with store.new_source() as incoming:
-            incoming.write(wheel.read_bytes())
+        with store.new_source() as incoming, wheel.open("rb") as made:
+            while data := made.read(1 << 20):
+                incoming.write(data)
             incoming.commit(digest)
         return {"wheel": digest, "filename": filename, "size": wheel.stat().st_size, "requires": []}
 
@@ -180,13 +190,16 @@ def _unpack(archive: Path, filename: str, into: Path) -> Path:
     """The source folder, from a .tar.gz (PEP 625): plain files and folders with safe paths, nothing else."""
     if not filename.endswith(".tar.gz"):
         raise StackbuildError(f"an sdist must be a .tar.gz: {filename}", expected="PEP 625")
-    total = 0
+    total = count = 0
     try:
-        with tarfile.open(archive, "r:gz") as tar:
+        with tarfile.open(archive, "r:gz", tarinfo=Header) as tar:
             for member in tar:
-                total += member.size
-                if total > _LIMIT:
-                    raise HostileInput(f"an sdist is larger than {_LIMIT} bytes once unpacked: {filename}")
+                count, total = count + 1, total + member.size
+                if total > _LIMIT or count > _MEMBERS:
+                    raise HostileInput(
+                        f"an sdist is larger than any: {filename}",
+                        expected=f"at most {_MEMBERS} files of {_LIMIT} bytes in all",
+                    )
                 if member.isdir():
                     continue
                 path = into / safe(member.name, filename)
@@ -194,7 +207,8 @@ def _unpack(archive: Path, filename: str, into: Path) -> Path:
                 if content is None:
                     raise HostileInput(f"an sdist holds a link or a device: {filename}", got=member.name)
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content.read())
+                with path.open("wb") as target:
+                    shutil.copyfileobj(content, target, 1 << 20)
                 path.chmod(0o755 if member.mode & 0o100 else 0o644)
     except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error) as error:
         if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EIO}:
@@ -215,7 +229,8 @@ def _install(wheel: Path, filename: str, into: Path, python: str) -> None:
     schemes = {name: str(into) for name in ("purelib", "platlib")}
     schemes |= {name: str(into / ".other" / name) for name in ("scripts", "headers", "data")}
     try:
-        with zipfile.ZipFile(wheel) as archive:
+        with wheel.open("rb") as stream, zipfile.ZipFile(bounded(stream)) as archive:
+            limited(archive, wheel, filename)
             for name in archive.namelist():
                 safe(name, filename)
             archive.filename = filename  # The library takes name and version from it; the store's name is a digest.

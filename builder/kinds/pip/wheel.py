@@ -34,11 +34,17 @@ from installer.sources import WheelContentElement, WheelFile
 from installer.utils import Scheme, fix_shebang
 
 from builder.errors import HostileInput
+from builder.headers import bounded
 from builder.tree import Bytes, Content, Entry, File, Member, safe
 
 FILE_MODE, PROGRAM_MODE, FOLDER_MODE = 0o664, 0o775, 0o775
 """Group rights equal user rights, owner 0:0, in every family: families with another gid share these layers."""
 
+_MEMBERS = 300_000
+_ROOM, _RATIO = 4 << 30, 100
+"""A wheel may unpack to 4 GiB and 100 times its own size."""
+_LARGEST = 64 << 20
+"""Bytes of a script, or of a file about the package: these are read into memory."""
 _UNSIGNED = ("RECORD", "RECORD.jws", "RECORD.p7s")
 _ENCRYPTED = 0x1 | 0x20 | 0x40 | 0x2000
 """Bits of the general purpose flag: encrypted, patched data, strong encryption, masked headers (APPNOTE 4.4.4)."""
@@ -118,7 +124,8 @@ def lay(path: Path, name: str, filename: str, environment: Environment, bytecode
         HostileInput: the wheel is malformed or brings what no wheel may.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with path.open("rb") as stream, zipfile.ZipFile(bounded(stream)) as archive:
+            limited(archive, path, filename)
             members = _members(archive, path, filename)
             source = _Source(archive, filename, members)
             destination = _Destination(environment, name, filename, bytecode)
@@ -132,6 +139,26 @@ def malformed(filename: str, error: Exception) -> HostileInput:
     """One of `MALFORMED`, in our words."""
     got = (str(error) or type(error).__name__)[:400]
     return HostileInput(f"malformed wheel: {filename}", got=got, next_step="report it to the package's authors")
+
+
+def limited(archive: zipfile.ZipFile, path: Path, filename: str) -> None:
+    """Look at what a wheel's directory says that there is to be unpacked; that it is no more, who unpacks must see.
+
+    Raises:
+        HostileInput: that is more than any wheel of its size has.
+    """
+    members, room = archive.infolist(), _ROOM + _RATIO * path.stat().st_size
+    if len(members) > _MEMBERS or sum(info.file_size for info in members) > room:
+        raise HostileInput(
+            f"a wheel unpacks to more than any: {filename}", expected=f"at most {_MEMBERS} files of {room} bytes in all"
+        )
+    long = [info for info in members if ".dist-info/" in info.filename and info.file_size > _LARGEST]
+    if long:
+        raise HostileInput(
+            f"too large for a script or metadata: {long[0].filename}",
+            where=filename,
+            expected=f"at most {_LARGEST} bytes",
+        )
 
 
 def _members(archive: zipfile.ZipFile, path: Path, filename: str) -> dict[str, Member]:
@@ -331,7 +358,7 @@ def _urlsafe(digest: bytes) -> str:
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
-def _inflated(member: Member, limit: int = 64 << 20) -> bytes:
+def _inflated(member: Member, limit: int = _LARGEST) -> bytes:
     """A small member's bytes (scripts, metadata).
 
     Raises:

@@ -141,7 +141,7 @@ def test_a_header_without_an_end(tmp_path: Path) -> None:
     for kind in (tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME):
         info = tarfile.TarInfo("x")
         info.type, info.size = kind, 8 << 30
-        with pytest.raises(HostileInput, match="header without an end"):
+        with pytest.raises(HostileInput, match="not a layer"):
             read(tmp_path / "layer", info.tobuf(tarfile.GNU_FORMAT))
 
 

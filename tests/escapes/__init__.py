@@ -1,0 +1,1 @@
+"""What foreign code tries in the sandbox, and what carries it there."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import resource
 import shlex
 import shutil
 import subprocess
@@ -51,13 +52,16 @@ def _run(name: str, seconds: int) -> bool:
             shutil.copytree(kept, seeds, dirs_exist_ok=True)
         limits = [f"-timeout={SECONDS}", f"-rss_limit_mb={MEMORY}", f"-max_len={LONGEST}", f"-artifact_prefix={finds}/"]
         command = [sys.executable, "-m", "tests.fuzz", "--inside", name]
+        before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
         done = subprocess.run(
             [*command, *limits, f"-max_total_time={seconds}", "-print_final_stats=1", str(found), str(seeds)],
             capture_output=True, text=True, errors="replace", check=False,
         )  # fmt: skip
         tried = re.findall(r"number_of_executed_units: (\d+)", done.stderr)
         ways = re.findall(r"cov: (\d+)", done.stderr)
-        print(f"{name}: {' '.join(tried) or 'no'} inputs, {ways[-1] if ways else 'no'} edges", flush=True)
+        busy = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+        counts = f"{' '.join(tried) or 'no'} inputs, {ways[-1] if ways else 'no'} edges"
+        print(f"{name}: {counts}, {busy:.0f} s of one core", flush=True)
         if done.returncode:
             print(done.stderr[-3000:])
             for one in sorted(finds.iterdir()):

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
 
-from builder.headers import Header
+from builder.headers import BROKEN_TAR, Header
 
 MAGIC = b"!<arch>\n"
 _CONTROL_LIMIT = 64 << 20
@@ -90,7 +90,7 @@ def _judged(path: str) -> Iterator[None]:
     """
     try:
         yield
-    except (tarfile.TarError, lzma.LZMAError, gzip.BadGzipFile, zlib.error, EOFError, ValueError) as error:
+    except (*BROKEN_TAR, lzma.LZMAError, gzip.BadGzipFile, zlib.error, EOFError, ValueError) as error:
         raise BadDeb(f"{path}: {error or type(error).__name__}") from None
 
 

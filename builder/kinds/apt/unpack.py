@@ -22,11 +22,11 @@ import lzma
 import os
 import shutil
 import stat
-import tarfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 
 from builder.background import background
+from builder.headers import BROKEN_TAR
 from builder.kinds.apt.deb import BadDeb, Deb, Metered, ar_header, entries, read, reader
 
 DPKG = "/var/lib/dpkg"
@@ -141,7 +141,7 @@ def plain_copy(deb: Deb) -> str:
 def _named(deb: Deb, job: Callable[[Deb], list[Row]]) -> list[Row]:
     try:
         return job(deb)
-    except (OSError, tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, ValueError) as error:
+    except (OSError, *BROKEN_TAR, lzma.LZMAError, zlib.error, EOFError, ValueError) as error:
         raise BadDeb(f"{deb.key}: {error or type(error).__name__}") from None
 
 

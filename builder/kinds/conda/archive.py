@@ -23,7 +23,7 @@ from typing import IO, Literal
 
 from builder.errors import HostileInput, StackbuildError
 from builder.frames import BadFrame, Frames
-from builder.headers import Header, bounded
+from builder.headers import BROKEN_TAR, Header, bounded
 from builder.tree import safe
 
 _CHUNK = 1 << 20
@@ -35,7 +35,7 @@ _MEMBERS = 500_000
 
 _MALFORMED = (
     zipfile.BadZipFile,
-    tarfile.TarError,
+    *BROKEN_TAR,
     BadFrame,
     zlib.error,
     json.JSONDecodeError,

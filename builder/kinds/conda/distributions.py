@@ -26,7 +26,7 @@ from typing import Final
 from builder.digest import Digest
 from builder.errors import HostileInput, StackbuildError
 from builder.frames import BadFrame, Frames
-from builder.headers import Header, bounded
+from builder.headers import BROKEN_TAR, Header, bounded
 from builder.kinds.conda.record import Record, distribution
 from builder.kinds.conda.request import name as name_of
 from builder.net import Client
@@ -39,7 +39,7 @@ _BEGINNING: Final = 1 << 20
 """Bytes of a `.tar.bz2` that are looked at; conda-build puts `info/` first."""
 
 _BROKEN: Final = (
-    EOFError, KeyError, OSError, RecursionError, TypeError, ValueError, tarfile.TarError, zipfile.BadZipFile
+    EOFError, KeyError, OSError, RecursionError, TypeError, ValueError, *BROKEN_TAR, zipfile.BadZipFile
 )  # fmt: skip
 """What parsers raise of a file that is not what it claims to be."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import lzma
 import struct
-import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from pathlib import Path
 from builder.errors import HostileInput
 from builder.frames import BadFrame
 from builder.guarded import Guarded
+from builder.headers import BROKEN_TAR
 from builder.kinds.apt.deb import BadDeb
 from builder.kinds.fetch.member import LIMITS, Found, Limits, damaged
 from builder.kinds.fetch.tar import data_of_deb
@@ -61,7 +61,7 @@ def _reading(where: str) -> Iterator[None]:
     try:
         yield
     except (
-        *(tarfile.TarError, zipfile.BadZipFile, BadDeb, lzma.LZMAError, zlib.error, BadFrame),
+        *(*BROKEN_TAR, zipfile.BadZipFile, BadDeb, lzma.LZMAError, zlib.error, BadFrame),
         *(EOFError, ValueError, struct.error, NotImplementedError, RuntimeError, OverflowError),
     ) as error:
         raise damaged(where, str(error) or type(error).__name__) from None

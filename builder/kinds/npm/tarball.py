@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 
 from builder.errors import HostileInput
 from builder.guarded import Guarded, Readable
-from builder.headers import Header
+from builder.headers import BROKEN_TAR, Header
 from builder.kinds.npm.lockfile import sha512
 from builder.kinds.npm.package import Package
 from builder.tree import safe
@@ -104,7 +104,7 @@ def _judged(where: str) -> Iterator[None]:
     """
     try:
         yield
-    except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error, OverflowError) as error:
+    except (*BROKEN_TAR, EOFError, OSError, ValueError, zlib.error, OverflowError) as error:
         if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EIO}:
             raise
         raise HostileInput(f"malformed npm package: {where}", got=str(error)[:300]) from None

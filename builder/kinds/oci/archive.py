@@ -22,7 +22,7 @@ from typing import IO, Any, Literal, TypeAlias, cast
 from builder.digest import Digest
 from builder.errors import HostileInput
 from builder.guarded import Guarded
-from builder.headers import Header
+from builder.headers import BROKEN_TAR, Header
 from builder.unpacked import DecompressionError, decompressed
 
 MOST_BYTES = 128 << 30
@@ -130,7 +130,7 @@ def _judged(name: str) -> Iterator[None]:
     """
     try:
         yield
-    except (DecompressionError, tarfile.TarError, EOFError, OSError, zlib.error, ValueError) as error:
+    except (DecompressionError, *BROKEN_TAR, EOFError, OSError, zlib.error, ValueError) as error:
         raise HostileInput(f"not a layer: {name}", got=f"{type(error).__name__}: {error}"[:200]) from None
 
 

@@ -28,7 +28,7 @@ from packaging.requirements import Requirement
 
 from builder.digest import Digest
 from builder.errors import HostileInput
-from builder.headers import Header, bounded
+from builder.headers import BROKEN_TAR, Header, bounded
 from builder.kinds.pip.choose import Fitting, fits, visible
 from builder.kinds.pip.lockfile import PipLock
 from builder.kinds.pip.page import IndexFile, released
@@ -147,7 +147,7 @@ def _pyproject(path: Path, filename: str) -> bytes | None:
     """The archive's pyproject.toml; None where it has none."""
     try:
         found = _from_zip(path, filename) if filename.endswith(".zip") else _from_tar(path, filename)
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
+    except (*BROKEN_TAR, zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
         raise HostileInput(f"not a source archive: {filename}", got=str(error)[:200]) from None
     if found is not None and len(found) > _LIMIT:
         raise HostileInput(f"pyproject.toml of {filename} is too long", expected=f"at most {_LIMIT} bytes")
@@ -176,7 +176,7 @@ def _refuse(entry: tarfile.TarInfo, filename: str) -> None:
     if not bad and hasattr(tarfile, "data_filter"):  # CPython 3.11.4 and newer
         try:
             tarfile.data_filter(entry, "/nonexistent")
-        except tarfile.TarError:
+        except BROKEN_TAR:
             bad = True
     elif not bad and len(names) == 2:
         bad = _escapes(entry.linkname)  # stricter than the filter, which follows a link from where it lies

@@ -28,7 +28,7 @@ from packaging.version import Version
 from builder.action import Action, Result, Workshop
 from builder.digest import Digest, Json
 from builder.errors import HostileInput, StackbuildError
-from builder.headers import Header, bounded
+from builder.headers import BROKEN_TAR, Header, bounded
 from builder.interpreter import Interpreter
 from builder.kinds.pip import python as pythons
 from builder.kinds.pip.wheel import MALFORMED, limited, malformed
@@ -210,7 +210,7 @@ def _unpack(archive: Path, filename: str, into: Path) -> Path:
                 with path.open("wb") as target:
                     shutil.copyfileobj(content, target, 1 << 20)
                 path.chmod(0o755 if member.mode & 0o100 else 0o644)
-    except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error) as error:
+    except (*BROKEN_TAR, EOFError, OSError, ValueError, zlib.error) as error:
         if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EIO}:
             raise
         raise HostileInput(f"malformed sdist: {filename}", got=str(error)[:300]) from None

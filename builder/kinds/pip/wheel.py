@@ -31,7 +31,7 @@ from installer.exceptions import InstallerError
 from installer.records import InvalidRecordEntry, RecordEntry
 from installer.scripts import InvalidScript, Script
 from installer.sources import WheelContentElement, WheelFile
-from installer.utils import Scheme, fix_shebang
+from installer.utils import SCHEME_NAMES, Scheme, fix_shebang
 
 from builder.errors import HostileInput
 from builder.headers import bounded
@@ -206,8 +206,9 @@ class _Source(WheelFile):
         super().__init__(archive)
         self._members = members
         self._filename = filename
-        if self.data_dir in members:  # The library would look for its scheme without an end.
-            raise HostileInput(f"a file where a wheel has a folder: {filename}", got=self.data_dir)
+        for name in (self.data_dir, *(f"{self.data_dir}/{scheme}" for scheme in SCHEME_NAMES)):
+            if name in members:  # The library would look for its scheme without an end, or for the file's own name.
+                raise HostileInput(f"a file where a wheel has a folder: {filename}", got=name)
 
     def read_dist_info(self, filename: str) -> str:
         return _inflated(self._members[f"{self.dist_info_dir}/{filename}"]).decode()

@@ -48,13 +48,7 @@ def _once(found: Iterable[Iterable[Action]]) -> list[Action]:
 
 
 def _cost(project: Project, action: Action) -> Cost:
-    """As long as it took here when it was performed last, in proportion to what it reads now; else as its kind says."""
-    last, size = took.took(project, action), took.size(action)
-    if last is None:
-        seconds = planner.effort(action)
-    else:
-        seconds = last.seconds * (size / last.size if size and last.size else 1)
-    return Cost(seconds=seconds, disk=planner.space(action))
+    return Cost(seconds=took.expected(project, action), disk=planner.space(action))
 
 
 def _all(ends: Sequence[Action]) -> list[Action]:

@@ -34,6 +34,7 @@ import click
     help="Empty the worker's store between two steps when it takes more: the cache has all of it.",
 )
 @click.option("--no-sandbox", is_flag=True, help="Take no steps that run programs, though this machine could.")
+@click.option("--no-emulation", is_flag=True, help="Take no such steps of another platform than this machine's own.")
 def command(
     count: int | None,
     scheduler: str | None,
@@ -44,6 +45,7 @@ def command(
     patience: float,
     store_limit: int | None,
     no_sandbox: bool,
+    no_emulation: bool,
 ) -> None:
     if (count is None) == (scheduler is None):
         raise click.UsageError("one of --local N and --scheduler ADDRESS is needed")
@@ -56,6 +58,7 @@ def command(
         jobs=jobs or share.jobs,
         memory=memory or share.memory,
         sandbox=not no_sandbox,
+        emulation=not no_emulation,
         patience=patience,
         store_limit=store_limit,
     )

@@ -85,13 +85,14 @@ def execute(plan: Plan, stale: frozenset[Digest], store: Store, yard: Yard, watc
             left = [action for action in left if action.plan_key not in done.keys() | lost]
             if not left:
                 break
-    problems = []
+    problems: dict[str, StackbuildError] = {}  # What is wrong with a worker, it says of each action.
     for one in sorted(faults):
         action = plan.action(one)
         watcher.finished(action, "failed")
-        problems.append(_told(faults[one], action, store))
+        problem = _told(faults[one], action, store)
+        problems[str(problem)] = problem
     if problems:
-        raise Problems(problems)
+        raise Problems(problems.values())
 
 
 def _after(plan: Plan, faults: Mapping[Digest, Fault]) -> set[Digest]:

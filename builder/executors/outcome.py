@@ -112,6 +112,7 @@ class Failure:
 
     def _told(self, error: StackbuildError, log: str) -> StackbuildError:
         where = error.where.replace(self.log_path, log) if self.log_path else error.where
+        where = where or f"on the worker {self.worker}"
         on_worker = error.next_step.startswith("stackbuild shell")  # The root of the step was kept there.
         next_step = f"on the worker {self.worker}: {error.next_step}" if on_worker else error.next_step
         return type(error)(error.what, where=where, expected=error.expected, got=error.got, next_step=next_step)

@@ -18,7 +18,7 @@ from builder.executors.placing import SANDBOX, Amounts, offer
 from builder.locks import Locks
 from builder.manifest.model import Manifest
 from builder.manifest.read import loads
-from builder.platforms import MACHINES, runs
+from builder.platforms import MACHINES, NATIVE, runs
 from builder.proxies import loopback
 from builder.sandbox import Command, Root, run
 from builder.store import Store
@@ -39,6 +39,7 @@ class Share:
         jobs: processes.
         memory: bytes.
         sandbox: whether it may run programs in the sandbox, if this machine lets it.
+        emulation: whether it may run those of another platform, if this machine does.
         patience: seconds that every step may take at least; one that has no end then is begun again elsewhere.
         store_limit: bytes that its store may take; None for as many as there are.
     """
@@ -46,6 +47,7 @@ class Share:
     jobs: int
     memory: int
     sandbox: bool = True
+    emulation: bool = True
     patience: float = 3600.0
     store_limit: int | None = None
 
@@ -94,7 +96,8 @@ def distributed() -> None:
 def resources(store: Store, share: Share) -> Amounts:
     """What a worker offers."""
     sandbox = share.sandbox and _sandbox(store)
-    platforms = [one for one in sorted(MACHINES.values()) if runs(one)] if sandbox else []
+    wanted = sorted(MACHINES.values()) if share.emulation else [NATIVE]
+    platforms = [one for one in wanted if runs(one)] if sandbox else []
     return offer(program.identity(), share.memory, platforms, at_once(share))
 
 
@@ -177,6 +180,7 @@ def _arguments(share: Share) -> list[str]:
     """What `stackbuild workers` is told of a share."""
     told = ["--jobs", str(share.jobs), "--memory", str(share.memory), "--patience", str(share.patience)]
     told += [] if share.sandbox else ["--no-sandbox"]
+    told += [] if share.emulation else ["--no-emulation"]
     return told if share.store_limit is None else [*told, "--store-limit", str(share.store_limit)]
 
 

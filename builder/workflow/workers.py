@@ -88,8 +88,13 @@ def distributed() -> None:
     from importlib.util import find_spec
 
     if find_spec("distributed") is None:
+        checkout = program.FOLDER.parent
+        environment = checkout / "scripts/environment"
         raise StackbuildError(
-            "Dask distributed is not installed", next_step="pip install 'stackbuild[dask]' where stackbuild is"
+            "Dask distributed is not installed",
+            next_step=f"{environment} dask, then {checkout}/.venv/dask/bin/stackbuild in stackbuild's place"
+            if environment.is_file()
+            else "pip install 'stackbuild[dask]' where stackbuild is",
         )
 
 

@@ -27,6 +27,8 @@ from builder.workflow.network import environ_with
 from builder.workflow.project import Project
 from builder.workflow.releases import now
 
+_NOT_FOUND = 127
+"""What a shell, and the sandbox, ends with where a program is not there."""
 _WAITING = 6
 """Orders of a worker that wait for files, beside those that are performed."""
 
@@ -190,9 +192,9 @@ def _arguments(share: Share) -> list[str]:
 
 
 def _sandbox(store: Store) -> bool:
-    """Whether this machine lets us make sandboxes."""
+    """Whether this machine lets us make sandboxes: an empty root is mounted and entered, in which there is nothing."""
     with store.workspace() as workspace:
         try:
-            return run(Root(workspace=workspace), Command(argv=("/bin/true",), enter=False)) == 0
+            return run(Root(workspace=workspace), Command(argv=("/nothing",))) == _NOT_FOUND
         except StackbuildError:
             return False

@@ -35,7 +35,8 @@ from builder.user_config import environment, environment_for_tools
 FOLDER: Final = Path(__file__).parent
 REQUIREMENTS: Final = FOLDER / "requirements.txt"
 _LEFT_OUT = frozenset({"__pycache__", ".mypy_cache", ".ruff_cache"})
-_WRITERS = ("deflate", "installer", "isal")
+WRITERS = ("deflate", "installer", "isal")
+"""Libraries that write what is in layers."""
 _WHEEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*\.whl")
 _ELSEWHERE = re.compile(r"PYTHON.*|PIP_(TARGET|PREFIX|ROOT|USER|REQUIREMENT|CONSTRAINT|NO_BINARY|PYTHON|PLATFORM|DEST)")
 """Variables that would have pip choose for another Python, or put things elsewhere; its other settings hold."""
@@ -66,7 +67,7 @@ def identity() -> str:
     Two machines where it is equal come to equal results. `0.9.0-<16 hex>`.
     """
     code = [[name, Digest.of_file(path)] for name, path in files() if name.endswith(".py") and _ours(name)]
-    libraries = [[name, version(name)] for name in _WRITERS]
+    libraries = [[name, version(name)] for name in WRITERS]
     return f"{__version__}-{key([code, libraries]).hex[:16]}"
 
 

@@ -23,7 +23,6 @@ from tests.loopback import certificates
 from tests.tools import need_root
 
 IMAGE = "stackbuild-dask"
-PORT = 8786
 SANDBOX = (
     "--security-opt=seccomp=unconfined",
     "--security-opt=apparmor=unconfined",
@@ -63,14 +62,14 @@ def container(host: str, *arguments: str) -> Iterator[str]:
         print(said)
 
 
-def until(host: str, container: str, words: str) -> None:
-    """Wait until a container has said this, on whichever stream."""
+def until(host: str, container: str, words: str) -> str:
+    """What a container has said, on whichever stream, as soon as these words are in it."""
     for _ in range(1200):
         done = subprocess.run(
             ["docker", "logs", container], env={**os.environ, "DOCKER_HOST": host}, capture_output=True, check=True
         )
         if words in (said := (done.stdout + done.stderr).decode()):
-            return
+            return said
         running = docker(host, "inspect", "--format", "{{.State.Running}}", container).strip()
         assert running == "true", said
         time.sleep(0.1)
@@ -79,7 +78,7 @@ def until(host: str, container: str, words: str) -> None:
 
 @pytest.mark.catalogue
 def test_a_cluster_of_its_own_image(own: Site, small: Site, tmp_path: Path) -> None:
-    """Over TLS, in a network of containers, with a key for the cache that the client does not have."""
+    """Over TLS, in containers, with a key for the cache that the client does not have."""
     number = os.getpid() % 200 + 20
     address = f"10.214.{number}.1"
     made = certificates(tmp_path / "tls")
@@ -103,11 +102,10 @@ def test_a_cluster_of_its_own_image(own: Site, small: Site, tmp_path: Path) -> N
         (site.folder / "scripts/slow.sh").write_text(SLOW)
         (site.folder / "scripts/broken.sh").write_text("exit 3\n")
         empty = site.copy(tmp_path / "empty", store=tmp_path / "empty-store")
-        scheduler = ["dask", "scheduler", "--protocol", "tls", "--port", str(PORT)]
-        with container(host, *common, image, *scheduler) as first:
-            until(host, first, "Scheduler at: ")
-            place = docker(host, "inspect", "--format", "{{.NetworkSettings.IPAddress}}", first).strip()
-            tls = f"tls://{place}:{PORT}"
+        # At this machine's address on the bridge, as its firewall may keep containers from each other.
+        scheduler = ["dask", "scheduler", "--protocol", "tls", "--host", address, "--port", "0", "--no-dashboard"]
+        with container(host, *common, "--network=host", image, *scheduler) as first:
+            tls = until(host, first, "Scheduler at: ").split("Scheduler at:")[1].split()[0]
             worker = ["stackbuild", "workers", "--scheduler", tls, "--name", "one"]
             own_store = ["--volume", "/store", "--env", f"STACKBUILD_CACHE_KEY={key}"]
             with container(host, *common, *SANDBOX, *own_store, image, *worker) as second:

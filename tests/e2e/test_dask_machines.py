@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.cluster import RUN, Cluster, alive, building, cluster, scripts, wait, with_scripts
+from tests.e2e.cluster import RUN, Cluster, alive, building, cluster, elsewhere, joined, scripts, wait, with_scripts
 from tests.e2e.conftest import SMALL
-from tests.e2e.project import Site
+from tests.e2e.project import Site, share_sources
 from tests.e2e.services import Registry
 
 
@@ -62,6 +62,20 @@ def test_a_step_that_hangs_is_begun_again_elsewhere(site: Site, tmp_path: Path) 
     assert "run slow of slow:cpu" in said.read_text()
     assert " s on the worker " in said.read_text()
     assert "is begun again elsewhere" in said.read_text()
+
+
+def test_a_worker_whose_store_is_full_empties_it(small: Site, site: Site, tmp_path: Path) -> None:
+    """Before it begins the next step; what that reads comes from the cache."""
+    with cluster(tmp_path / "cluster", 0) as found:
+        sources = found.store("full") / "sources/sha256"
+        share_sources(small.store_path, found.store("full"))
+        before = {path.name for path in sources.iterdir()}
+        with joined(found, "full", "--store-limit", "1000000"):
+            site.run("build", "slow", *elsewhere(found))
+        assert len(before) > 10
+        assert not before & {path.name for path in sources.iterdir()}
+    local = site.clone(tmp_path / "local", unpacked=True)
+    assert local.digests("slow") == site.digests("slow")
 
 
 @pytest.mark.catalogue

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from threading import Event
 
 import pytest
@@ -34,3 +37,10 @@ def test_what_is_expected_to_take_long_has_its_time() -> None:
     patience.begin(1, said.append)  # 30 ms: the only one whose time comes.
     assert over.wait(60)
     assert said == [0.03]
+
+
+def test_who_is_asked_to_end_waits_for_nothing_that_has_no_end() -> None:
+    program = (
+        "import threading; from builder.executors.overdue import end_within; end_within(0.05); threading.Event().wait()"
+    )
+    assert subprocess.run([sys.executable, "-c", program], timeout=60, check=False).returncode == -signal.SIGKILL

@@ -18,11 +18,14 @@ from distributed import Worker, WorkerPlugin, get_worker
 
 from builder.action import Action
 from builder.executors.bench import Bench
+from builder.executors.overdue import end_within
 
 TOPIC = "stackbuild"
 """Where a worker says what becomes of an action: `{"key": …}` it begins, with `late`, after how many seconds it was
 given up, and `worker`, the name of that one."""
 _PLUGIN = "stackbuild"
+_FAREWELL = 20.0
+"""Seconds that a worker has which is asked to end; Kubernetes gives thirty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +100,11 @@ async def _serve(scheduler: str, bench: Bench, offer: Offer) -> None:
     async with worker:
         loop = asyncio.get_running_loop()
         leaving: set[asyncio.Task[object]] = set()
+
+        def leave() -> None:
+            end_within(_FAREWELL)
+            leaving.add(loop.create_task(worker.close(timeout=5)))
+
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, lambda: leaving.add(loop.create_task(worker.close(timeout=5))))
+            loop.add_signal_handler(number, leave)
         await worker.finished()  # type: ignore[no-untyped-call]

@@ -12,13 +12,25 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from threading import Event, Lock, Thread
+from threading import Event, Lock, Thread, Timer
 
 _FACTOR = 30
 """So many times longer than estimated a step may take: estimates are of an idle machine's own platform."""
 _EVERY = 1.0
 _LAST_WORDS = 1.0
 """Seconds in which it is told why the process ends."""
+
+
+def killed() -> None:
+    """End this process, whatever its threads do."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def end_within(seconds: float) -> None:
+    """End this process then at the latest: who is asked to end does not wait for a step that has no end."""
+    timer = Timer(seconds, killed)
+    timer.daemon = True
+    timer.start()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -31,7 +43,7 @@ class Patience:
     """
 
     seconds: float
-    over: Callable[[], None] = lambda: os.kill(os.getpid(), signal.SIGKILL)
+    over: Callable[[], None] = killed
     _until: dict[int, _Deadline] = field(default_factory=dict)
     _mutex: Lock = field(default_factory=Lock)
     _ended: Event = field(default_factory=Event)

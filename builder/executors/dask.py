@@ -26,7 +26,7 @@ from builder import exchange
 from builder.action import Action
 from builder.cache import Cache, Told
 from builder.digest import Digest
-from builder.errors import Problems, StackbuildError
+from builder.errors import Problems, StackbuildError, Unreachable
 from builder.exchange import File
 from builder.executors.dask_round import Fault, Round
 from builder.executors.order import Order, Shop
@@ -75,6 +75,8 @@ def execute(plan: Plan, stale: frozenset[Digest], store: Store, yard: Yard, watc
     done, faults = dict[Digest, str](), dict[Digest, Fault]()
     with _connected(yard) as client, _arrivals(yard.cache) as arrived:
         for number in range(_ROUNDS):
+            if client.status != "running":
+                raise Unreachable(f"the scheduler went away: {yard.scheduler}", next_step="run the same command again")
             watch = _Watch(yard, watcher, arrived)
             found = Round(client=client, orders=orders, shop=_shop(yard), ranked=_priorities(plan), number=number)
             with _lookout(yard, found, left):

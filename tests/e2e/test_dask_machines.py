@@ -78,6 +78,15 @@ def test_a_worker_whose_store_is_full_empties_it(small: Site, site: Site, tmp_pa
     assert local.digests("slow") == site.digests("slow")
 
 
+def test_a_scheduler_that_dies_is_told(site: Site, tmp_path: Path) -> None:
+    with cluster(tmp_path / "cluster", 1) as found, building(site, found, "slow") as (process, said):
+        wait(lambda: bool(found.logs()), "no worker has begun the script")
+        found.process.kill()
+        assert process.wait(120) == 1
+        assert "the scheduler went away" in said.read_text()
+        assert "Traceback" not in said.read_text()
+
+
 @pytest.mark.catalogue
 def test_workers_that_die_all_the_time_finish(catalogue: Site, registry: Registry, tmp_path: Path) -> None:
     """Four of them, of which one is killed every ten seconds, from sources to the catalogue's jupyter."""

@@ -7,7 +7,7 @@ before anything runs: that is early cutoff, and why a rebuilt input with the sam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -97,15 +97,19 @@ class Action:
             "inputs": {**sources, **needs},
         }
 
-    def walk(self) -> Iterator[Action]:
-        """This action and all it needs, directly or not, inputs first, each once."""
+    def walk(self, past: Container[Digest] = ()) -> Iterator[Action]:
+        """This action and all it needs, directly or not, inputs first, each once.
+
+        Args:
+            past: plan keys of actions that are left out, with what they need.
+        """
         seen: set[int] = set()
         stack: list[tuple[Action, bool]] = [(self, False)]
         while stack:
             action, ready = stack.pop()
             if ready:
                 yield action
-            elif id(action) not in seen:
+            elif id(action) not in seen and not (past and action.plan_key in past):
                 seen.add(id(action))
                 stack.append((action, True))
                 stack += [(need, False) for need in action.needs.values()]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -35,14 +36,15 @@ class Locks:
     def __init__(self, folder: Path, other: Locks | None = None) -> None:
         self.folder = folder
         self._other = other
-        self._read: dict[Path, Lock | None] = {}
+        self._read: dict[tuple[Target, str], Lock | None] = {}
+        self._names: dict[str, set[str]] = {}
 
     def path(self, target: Target, kind: str) -> Path:
         return self.folder / target.image / (target.stem + formats()[kind][0])
 
     def has(self, target: Target) -> bool:
         """Whether there is a lock of any kind."""
-        return any(self.path(target, kind).is_file() for kind in formats())
+        return bool(self._there(target.image) & _named(target))
 
     def read(self, target: Target, kind: str) -> Lock | None:
         """The lock, or None where there is no file.
@@ -50,23 +52,25 @@ class Locks:
         Raises:
             StackbuildError: the file is damaged, holds the marks of a merge conflict, or is a link.
         """
+        if (target, kind) not in self._read:
+            self._read[target, kind] = self._lock(target, kind)
+        return self._read[target, kind]
+
+    def _lock(self, target: Target, kind: str) -> Lock | None:
         path = self.path(target, kind)
-        if path not in self._read:
-            try:
-                text = self._own(path).read_text("utf-8")
-            except FileNotFoundError:
-                self._read[path] = None
-            except UnicodeDecodeError as error:
-                raise HostileInput(
-                    "lock is damaged",
-                    where=str(path),
-                    expected="UTF-8",
-                    got=f"byte {error.start} is none",
-                    next_step=f"git checkout -- {path}, or make it anew: stackbuild lock",
-                ) from None
-            else:
-                self._read[path] = self._like(target, kind, text) or _parsed(kind, text, path)
-        return self._read[path]
+        try:
+            text = self._own(path).read_text("utf-8")
+        except FileNotFoundError:
+            return None
+        except UnicodeDecodeError as error:
+            raise HostileInput(
+                "lock is damaged",
+                where=str(path),
+                expected="UTF-8",
+                got=f"byte {error.start} is none",
+                next_step=f"git checkout -- {path}, or make it anew: stackbuild lock",
+            ) from None
+        return self._like(target, kind, text) or _parsed(kind, text, path)
 
     def _own(self, path: Path) -> Path:
         return own(self.folder.parent, path.relative_to(self.folder.parent).as_posix(), "a lock")
@@ -83,12 +87,47 @@ class Locks:
 
     def put(self, target: Target, kind: str, lock: Lock) -> None:
         """Let later reads see a lock that is not written yet."""
-        self._read[self.path(target, kind)] = lock
+        self._read[target, kind] = lock
+        self._there(target.image).add(self.path(target, kind).name)
+
+    def _there(self, image: str) -> set[str]:
+        """The names of the files that an image's folder has."""
+        if image not in self._names:
+            try:
+                found = {entry.name for entry in os.scandir(self.folder / image) if entry.is_file()}
+            except (FileNotFoundError, NotADirectoryError):
+                found = set()
+            self._names[image] = found
+        return self._names[image]
+
+    def forget(self, *, keep: Collection[Target]) -> None:
+        """Hold no locks in memory but those of these targets, and of the same images for other platforms."""
+        kept = {(one.image, one.variant) for one in keep}
+        for target, kind in [one for one in self._read if (one[0].image, one[0].variant) not in kept]:
+            del self._read[target, kind]
 
     def files(self) -> Iterator[Path]:
         """Every file below the folder, sorted."""
         if self.folder.is_dir():
             yield from sorted(path for path in self.folder.rglob("*") if path.is_file())
+
+
+class Listed:
+    """Which targets have locks, by the list of a project's files alone.
+
+    Args:
+        paths: relative to the project.
+    """
+
+    def __init__(self, paths: Container[str]) -> None:
+        self._paths = paths
+
+    def has(self, target: Target) -> bool:
+        return any(f"locks/{target.image}/{name}" in self._paths for name in _named(target))
+
+
+def _named(target: Target) -> set[str]:
+    return {target.stem + suffix for suffix, _ in formats().values()}
 
 
 def _parsed(kind: str, text: str, path: Path) -> Lock:

@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from itertools import count
+from typing import NamedTuple
 
-import networkx
+from networkx.utils import UnionFind
 
-from builder.action import Action
+from builder.digest import Digest
+from builder.keytable import Step
 from builder.manifest.model import Target
 
 _LONGEST = 20
@@ -25,19 +27,6 @@ _BEGIN = 2.0
 """Minutes that a job takes before it builds: a checkout, an environment, the sources of what is not changed."""
 _FETCH = 12.5e6
 """Bytes that a runner fetches in a second: assumed, and little."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cost:
-    """What performing an action takes, beside fetching its sources, which counts once for all that read them.
-
-    Attributes:
-        seconds: of two cores, if nothing else runs.
-        disk: bytes.
-    """
-
-    seconds: float
-    disk: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +44,7 @@ class Job:
 
 
 def pack(
-    todo: Mapping[Target, Iterable[Action]],
-    costs: Mapping[Action, Cost],
+    todo: Mapping[Target, Iterable[Step]],
     *,
     most: int,
     longest: int = _LONGEST,
@@ -66,54 +54,87 @@ def pack(
 
     Args:
         todo: what has to be performed for each target.
-        costs: of each of these.
         most: how many jobs there may be; at least one for each platform.
         longest, largest: minutes and bytes of disk that targets are laid together for.
     """
-    needed = {target: frozenset(actions) for target, actions in todo.items()}
+    needed = {target: {one.key: one for one in steps} for target, steps in todo.items()}
     order = {target: number for number, target in enumerate(todo)}
 
     def job(targets: Iterable[Target]) -> Job:
-        actions = frozenset[Action]().union(*(needed[one] for one in targets))
-        fetched = sum({pin.digest: pin.size for each in actions for pin in each.pins}.values())
-        seconds = sum(sorted(costs[each].seconds for each in actions)) + fetched / _FETCH
-        return Job(
-            targets=tuple(sorted(targets, key=order.__getitem__)),
-            minutes=round(_BEGIN + seconds / 60 + 0.5),
-            disk=fetched + sum(costs[each].disk for each in actions),
+        load = _Load()
+        found = sorted(targets, key=order.__getitem__)
+        for target in found:
+            load.add(needed[target])
+        return load.job(found)
+
+    def parted(heap: list[Target]) -> Iterator[Job]:
+        """The heap in pieces that fit, as far as its targets let it."""
+        load, piece = _Load(), list[Target]()
+        for target in heap:
+            more = load.with_(needed[target])
+            if piece and (more.minutes > longest or more.disk > largest):
+                yield load.job(piece)
+                load, piece = _Load(), []
+            load.add(needed[target])
+            piece.append(target)
+        yield load.job(piece)
+
+    heaps = [piece for heap in _sharing(needed) for piece in parted(sorted(heap, key=order.__getitem__))]
+    return tuple(sorted(_merged(heaps, job, most), key=lambda one: order[one.targets[0]]))
+
+
+_Needed = Mapping[Target, Mapping[Digest, Step]]
+
+
+class _Sum(NamedTuple):
+    """What steps come to."""
+
+    seconds: float
+    disk: int
+
+    @property
+    def minutes(self) -> int:
+        return round(_BEGIN + self.seconds / 60 + 0.5)
+
+
+class _Load:
+    """What one machine has to do for some targets; a step that two share is counted once, and so is a file."""
+
+    def __init__(self) -> None:
+        self._sum = _Sum(0.0, 0)
+        self._steps: set[Digest] = set()
+        self._files: set[str] = set()
+
+    def with_(self, steps: Mapping[Digest, Step]) -> _Sum:
+        """What it would be with these steps too."""
+        new = [step for key, step in steps.items() if key not in self._steps]
+        files = {name: size for one in new for name, size in one.pins.items() if name not in self._files}
+        fetched = sum(files.values())
+        return _Sum(
+            self._sum.seconds + sum(one.seconds for one in new) + fetched / _FETCH,
+            self._sum.disk + sum(one.disk for one in new) + fetched,
         )
 
-    def fits(targets: Iterable[Target]) -> bool:
-        found = job(targets)
-        return found.minutes <= longest and found.disk <= largest
+    def add(self, steps: Mapping[Digest, Step]) -> None:
+        self._sum = self.with_(steps)
+        self._steps.update(steps)
+        self._files.update(name for one in steps.values() for name in one.pins)
 
-    heaps = [piece for heap in _sharing(needed) for piece in _parted(sorted(heap, key=order.__getitem__), fits)]
-    return tuple(sorted(_merged([job(heap) for heap in heaps], job, most), key=lambda one: order[one.targets[0]]))
-
-
-_Needed = Mapping[Target, frozenset[Action]]
+    def job(self, targets: list[Target]) -> Job:
+        return Job(targets=tuple(targets), minutes=self._sum.minutes, disk=self._sum.disk)
 
 
 def _sharing(needed: _Needed) -> Iterator[list[Target]]:
     """Targets of one platform that share something, directly or through others."""
-    graph: networkx.Graph[object] = networkx.Graph()
-    for target, actions in needed.items():
-        graph.add_node(target)
-        graph.add_edges_from((target, (target.platform, action.plan_key)) for action in actions)
-    for part in networkx.connected_components(graph):
-        if found := [one for one in part if isinstance(one, Target)]:
-            yield found
-
-
-def _parted(heap: list[Target], fits: Callable[[list[Target]], bool]) -> Iterator[list[Target]]:
-    """The heap in pieces that fit, as far as its targets let it."""
-    piece: list[Target] = []
-    for target in heap:
-        if piece and not fits([*piece, target]):
-            yield piece
-            piece = []
-        piece.append(target)
-    yield piece
+    joined: UnionFind[Target] = UnionFind(needed)
+    first: dict[str, dict[Digest, Target]] = {}
+    for target, steps in needed.items():
+        seen = first.setdefault(target.platform, {})
+        joined.union(target, *{seen.setdefault(key, target) for key in steps})
+    heaps: dict[Target, list[Target]] = {}
+    for target in needed:
+        heaps.setdefault(joined[target], []).append(target)
+    yield from heaps.values()
 
 
 def _merged(heaps: list[Job], job: Callable[[list[Target]], Job], most: int) -> Iterator[Job]:

@@ -4,6 +4,7 @@
     images/                     an OCI layout: oci-layout, index.json, blobs/sha256/…  (skopeo, umoci read it)
     sources/sha256/<hex>        fetched files, under the digest that their pin names
     actions/<hex>.json          document and result of a finished action, under its key
+    keys/<hex>                  the plan keys of an image's targets: a cache
     took/<hex>                  how long an action took, under its plan key
     roots/<hex>/                unpacked layers and roots: a cache, made again whenever it is missing
     released/<hex>.json         what a pushed image holds, under its manifest's digest

@@ -83,6 +83,7 @@ def rooms(store: Store, marks: Marks, ages: Ages) -> tuple[Room, ...]:
     layers |= {name for entry in failed.entries if entry.kept for name in _lowers(entry.path)}
     return (
         _room(store, "tables", ages, lambda path: bool(keys := _tabled(path)) and keys <= actions),
+        _room(store, "keys", ages, fresh),
         _room(store, "names", ages, lambda path: _text(path).removeprefix("sha256:") in actions),
         _room(store, "proven", ages, lambda path: path.name in actions),
         _room(store, "checked", ages, lambda path: path.name in actions),

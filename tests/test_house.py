@@ -16,6 +16,7 @@ import pytest
 import tomli
 
 from builder.digest import Digest
+from builder.kinds import kinds
 from builder.manifest.model import Target
 from builder.platforms import NATIVE
 from builder.store import Store
@@ -30,7 +31,7 @@ ORDER: Final = """
     digest lease scratch offline
     licences
     incoming
-    tree lock manifest.shape own
+    tree lock manifest.shape own project_files
     store interpreter waiver cells sandbox_child untar manifest.fragments manifest.lines proxies
     user_config
     credentials
@@ -47,6 +48,7 @@ ORDER: Final = """
     manifest
     locks fetching about
     bill provenance
+    inputs keytable
     awaited checked packing
     state
     site locking image together
@@ -106,7 +108,7 @@ ONLY_IN: Final = {
         "sandbox",
         "transports.docker_config",
         "unpacked",
-        "workflow.since_revision",
+        "workflow.git",
         "workflow.verify",
     ),
 }
@@ -184,6 +186,13 @@ def _below(module: str, rooms: tuple[str, ...]) -> bool:
 def _tool(*command: str) -> None:
     done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_kind_that_plans_with_files_of_the_project_says_which() -> None:
+    """Else a key table would not notice that one of them changed; see `inputs.py`."""
+    for name, module in kinds().items():
+        text = "".join(path.read_text() for path in (ROOT / "builder/kinds" / name).glob("build.py"))
+        assert ("from builder.own import" in text) == hasattr(module, "reads"), name
 
 
 def test_ruff_finds_nothing() -> None:

@@ -7,36 +7,30 @@ from collections.abc import Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builder.action import Action
 from builder.digest import Digest
-from builder.lock import Pin
+from builder.keytable import Step
 from builder.manifest.model import Target
-from builder.packing import Cost, Job, pack
+from builder.packing import Job, pack
 
 MB = 1_000_000
 AMD, ARM = "linux/amd64", "linux/arm64"
 
 
-def action(name: str, size: int) -> Action:
-    pin = Pin(kind="pip", name=name, version="1", filename=name, digest=Digest.of(name.encode()), size=size)
-    return Action(kind="pip", version=1, name=name, options={}, sources={name: pin})
+def action(name: str, size: int) -> Step:
+    digest = Digest.of(name.encode())
+    return Step(key=digest, name=name, seconds=0.07 * size / MB, disk=2 * MB, pins={digest.hex: size})
 
 
 def target(name: str, platform: str = AMD) -> Target:
     return Target(name, "cpu", platform)
 
 
-def packed(todo: Mapping[Target, list[Action]], *, most: int = 256, **limits: int) -> list[list[str]]:
+def packed(todo: Mapping[Target, list[Step]], *, most: int = 256, **limits: int) -> list[list[str]]:
     return [[one.image for one in job.targets] for job in _pack(todo, most, **limits)]
 
 
-def _pack(todo: Mapping[Target, list[Action]], most: int, **limits: int) -> tuple[Job, ...]:
-    costs = {
-        one: Cost(seconds=0.07 * sum(pin.size for pin in one.pins) / MB, disk=2 * MB)
-        for actions in todo.values()
-        for one in actions
-    }
-    return pack(todo, costs, most=most, **limits)
+def _pack(todo: Mapping[Target, list[Step]], most: int, **limits: int) -> tuple[Job, ...]:
+    return pack(todo, most=most, **limits)
 
 
 def test_what_is_shared_is_built_in_one_job() -> None:
@@ -69,7 +63,7 @@ def test_at_most_so_many() -> None:
 
 
 def test_nothing_to_do() -> None:
-    assert pack({}, {}, most=1) == ()
+    assert pack({}, most=1) == ()
 
 
 @given(

@@ -114,11 +114,11 @@ def command(
         print(f"not locked here, so not built: {left} targets await a source: stackbuild status", file=sys.stderr)
     if require_signature:
         build.refuse_unsigned(project, chosen)
-    planned = build.plan(project, chosen)
     if changed and since is None and pushed is None:
         since = merge_base.merge_base(project.manifest.folder, os.environ)
     if since is not None:
-        chosen = since_revision.changed(planned, since_revision.planned_at(project, since), chosen)
+        chosen = since_revision.since(project, since, chosen)
+    planned = build.plan(project, chosen)
     if pushed is not None:
         from builder.workflow import pushed as registry
 

@@ -25,7 +25,8 @@ def export(subject: Subject) -> str:
     Raises:
         StackbuildError: these are more targets than a matrix may have jobs.
     """
-    targets = [one for one in subject.targets if not awaited(subject.manifest, subject.locks, one)]
+    waiting = awaited(subject.manifest, subject.locks, *subject.targets)
+    targets = [one for one in subject.targets if one not in waiting]
     if len(targets) > _MOST:
         raise StackbuildError(
             f"too many jobs for one matrix: {len(targets)}",

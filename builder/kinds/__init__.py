@@ -8,6 +8,7 @@ Every kind says what it adds to the stacks manifest, in constants that cost noth
     SHARED  those of them that may stand in `[sets.NAME]` and below `on.VARIANT` too
     EDGES   those of them that are lists of tables which name another image by its digest, as `image`
     LOCKS   if it pins: what kinds of lock it writes, and the end of their file names
+    reads(asked)    if it reads files of the project beside its locks: which ones, of a table of requests
 
 A new kind is one new file in this folder; one that outgrows it becomes a folder, whose modules are looked for by name:
 

@@ -6,11 +6,12 @@ A kind says in `EDGES` which of its keys are lists of tables that name one, as `
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from builder import kinds
 from builder.digest import Json
-from builder.manifest.model import PLAIN, Manifest, Target
+from builder.manifest.model import PLAIN, Manifest, Origin, Target
 from builder.manifest.shape import Finding, join
 from builder.manifest.validate import Tables, tables, texts
 from builder.manifest.variants import Grid
@@ -29,20 +30,46 @@ def chosen(manifest: Manifest, target: Target, table: Mapping[str, Json]) -> Tar
     return Target(image, variant, target.platform)
 
 
-def whole(manifest: Manifest, target: Target) -> tuple[Target, ...]:
-    """Every target that one is built from or names, directly or not, itself the last; needed ones first, each once."""
+def whole(manifest: Manifest, *targets: Target) -> tuple[Target, ...]:
+    """Every target that these are built from or name, directly or not, and they; needed ones first, each once."""
     found: dict[Target, None] = {}
-
-    def add(one: Target) -> None:
-        if one in found:
-            return
-        parent = manifest.parent(one)
-        for needed in (*([parent] if parent else ()), *named(manifest, one)):
-            add(needed)
-        found[one] = None
-
-    add(target)
+    todo = [(target, False) for target in reversed(targets)]
+    while todo:
+        target, complete = todo.pop()
+        if complete:
+            found[target] = None
+        elif target not in found:
+            parent = manifest.parent(target)
+            needed = (*((parent,) if parent else ()), *named(manifest, target))
+            todo.append((target, True))
+            todo += [(one, False) for one in reversed(needed) if one not in found]
     return tuple(found)
+
+
+def images(manifest: Manifest, image: str) -> tuple[str, ...]:
+    """The images that one is built from or names itself, for any of its targets."""
+    found: dict[str, None] = {}
+    for asked in tables_of(manifest, image):
+        if parent := Origin.parse(str(asked["from"])).parent if "from" in asked else "":
+            found[parent] = None
+        for key in _keys():
+            rows = asked.get(key, ())
+            assert isinstance(rows, tuple), key
+            found |= {str(row["image"]): None for row in rows if isinstance(row, Mapping)}
+    if parent := manifest.images[image].parent:
+        found[parent] = None
+    return tuple(found)
+
+
+def tables_of(manifest: Manifest, image: str) -> Iterator[Mapping[str, Json]]:
+    """All that an image asks for anywhere: its sets and its own table, in general and below every `on`."""
+    found = manifest.images[image]
+    for asks, on in (
+        *((manifest.sets[name].asks, manifest.sets[name].on) for name in found.use),
+        (found.asks, found.on),
+    ):
+        yield asks
+        yield from on.values()
 
 
 def check(document: Mapping[str, Any], full: Tables) -> Iterator[Finding]:
@@ -70,6 +97,7 @@ def check(document: Mapping[str, Any], full: Tables) -> Iterator[Finding]:
                 )
 
 
+@cache
 def _keys() -> tuple[str, ...]:
     return tuple(key for kind in kinds.kinds().values() for key in getattr(kind, "EDGES", ()))
 

@@ -165,6 +165,8 @@ class Manifest:
     retention: Retention = field(default_factory=Retention)
     audit: Audit = field(default_factory=Audit)
     lines: Mapping[str, int] = field(default_factory=dict)
+    _seen: dict[Target, Image] = field(default_factory=dict, init=False, compare=False, repr=False)
+    _parents: dict[Target, Target | None] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
     def folder(self) -> Path:
@@ -173,6 +175,11 @@ class Manifest:
     def image(self, target: Target) -> Image:
         """The image as the target sees it: with its sets' `env` below its own, with the `from` of its `on` and who
         must have signed that, and its `env` and `labels` over the general."""
+        if target not in self._seen:
+            self._seen[target] = self._image(target)
+        return self._seen[target]
+
+    def _image(self, target: Target) -> Image:
         image = self.images[target.image]
         shared = {name: value for one in image.use for name, value in self.sets[one].env.items()}
         image = replace(image, env={**shared, **image.env})
@@ -246,11 +253,11 @@ class Manifest:
 
     def parent(self, target: Target) -> Target | None:
         """The parent's same variant, else its plain one; None for a root."""
-        parent = self.image(target).parent
-        if not parent:
-            return None
-        variant = target.variant if target.variant in self.images[parent].variants else PLAIN
-        return Target(parent, variant, target.platform)
+        if target not in self._parents:
+            parent = self.image(target).parent
+            variant = target.variant if parent and target.variant in self.images[parent].variants else PLAIN
+            self._parents[target] = Target(parent, variant, target.platform) if parent else None
+        return self._parents[target]
 
     def ask(self, target: Target, key: str) -> tuple[str, ...]:
         """The requests of a list-shaped key ("apt", "pip", "sdists"), one for each name, sorted.

@@ -25,8 +25,11 @@ from builder.manifest.shape import Finding, findings, join
 from builder.manifest.tables.image import requests
 
 
-def read(path: Path) -> Manifest:
+def read(path: Path, place: Path | None = None) -> Manifest:
     """Read the stacks manifest.
+
+    Args:
+        place: where it would lie, if that is not where it is read from.
 
     Raises:
         Problems: all that is wrong with it, in the order of the file's lines.
@@ -45,7 +48,7 @@ def read(path: Path) -> Manifest:
         ) from None
     except OSError as error:
         raise StackbuildError(f"cannot read {path}", got=str(error.strerror)) from None
-    return loads(text, path)
+    return loads(text, place or path)
 
 
 def loads(text: str, path: Path) -> Manifest:

@@ -30,11 +30,11 @@ from builder.own import own
 from builder.plan import files_of, present
 from builder.platforms import NATIVE
 from builder.program import Wheel
+from builder.project_files import FOLDERS
 from builder.replacing import replacing
 from builder.site import Planned
 from builder.store import Store
 from builder.transports.bundle import Member, from_bytes, from_file, size, stream, sums
-from builder.workflow.fresh import FOLDERS
 from builder.workflow.project import MANIFEST, Project
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from builder import program
+from builder import planner, program
 from builder.action import Action
 from builder.cache import Cache, Told
 from builder.digest import Digest
@@ -54,7 +54,8 @@ def by_dask(
     )
 
     def estimate(action: Action) -> int:
-        return round(1000 * took.expected(project, action))
+        seconds = took.expected(project, action.plan_key, action.name, took.size(action))
+        return round(1000 * (planner.effort(action) if seconds is None else seconds))
 
     def perform(plan: Plan, stale: frozenset[Digest], wanted: Sequence[Action], watcher: Watcher) -> None:
         if not stale:

@@ -43,7 +43,7 @@ def record(project: Project, planned: Mapping[Target, Planned]) -> None:
     ends = [one.image for one in planned.values() if one.image is not None]
     for action in dict.fromkeys(action for end in ends for action in end.walk()):
         if project.store.has_action(action.plan_key):
-            path = _note(project, action)
+            path = _note(project, action.name)
             if not path.exists() or path.read_text() != action.plan_key:
                 project.store.write(f"names/{path.name}", action.plan_key.encode())
 
@@ -133,23 +133,23 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "…"
 
 
-def _note(project: Project, action: Action) -> Path:
+def _note(project: Project, name: str) -> Path:
     """Where the plan key lies that an action of this name, in a project of this name, had last."""
-    name = f"{project.manifest.project.name}\0{action.name}"
-    return project.store.path / "names" / Digest.of(name.encode()).hex
+    whole = f"{project.manifest.project.name}\0{name}"
+    return project.store.path / "names" / Digest.of(whole.encode()).hex
 
 
-def last(project: Project, action: Action) -> Digest | None:
+def last(project: Project, name: str) -> Digest | None:
     """The plan key that an action of this name had when it was last built; None if it never was."""
     try:
-        return Digest(_note(project, action).read_text())
+        return Digest(_note(project, name).read_text())
     except FileNotFoundError:
         return None
 
 
 def _last(project: Project, action: Action) -> dict[str, Any] | None:
     """The plan document that an action of this name had when it was last built."""
-    key = last(project, action)
+    key = last(project, action.name)
     found = project.store.action(key) if key is not None else None
     if found is None:
         return None

@@ -6,7 +6,6 @@ from, says which plan key each target has. Nothing slow is imported here.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -18,10 +17,8 @@ from builder import __version__
 from builder.digest import Digest, canonical
 from builder.manifest.model import Target
 from builder.platforms import NATIVE, runs
+from builder.project_files import files, identity, libraries
 from builder.store import Store
-
-FOLDERS = ("locks", "overlays", "scripts")
-"""What of a project a plan is made from, beside the manifest; `scripts` are those that images run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,15 +80,11 @@ def remember(manifest_path: Path, store: Store, table: Mapping[Target, Known]) -
 
 
 def inputs_digest(manifest_path: Path) -> Digest:
-    """The digest of all that a plan is made from: manifest, `FOLDERS`, this program, the machine's kind."""
-    hasher = hashlib.sha256(canonical([__version__, _program_state(), NATIVE]))
+    """The digest of all that a plan is made from: the project's files, this program, its libraries, the platform."""
     folder = manifest_path.parent
-    for path in [manifest_path, *(path for name in FOLDERS for path in _files(folder / name))]:
-        data = os.readlink(path).encode() if path.is_symlink() else path.read_bytes()
-        mode = "l" if path.is_symlink() else "x" if path.stat().st_mode & 0o100 else "f"
-        hasher.update(f"{path.relative_to(folder)}\0{mode}\0{len(data)}\0".encode("utf-8", "surrogateescape"))
-        hasher.update(data)
-    return Digest("sha256:" + hasher.hexdigest())
+    found = {manifest_path.name: identity(str(manifest_path)), **files(folder)}
+    rows = [[os.fsencode(path).hex(), said] for path, said in found.items()]
+    return Digest.of(canonical([__version__, _program_state(), libraries(), NATIVE, rows]))
 
 
 def _table(manifest_path: Path, store: Store) -> dict[Target, Known] | None:
@@ -106,16 +99,12 @@ def _program_state() -> list[Any]:
     """Names, sizes and times of our own modules, so that a developer's edit is noticed."""
     base = Path(__file__).parent.parent
     found = []
-    for folder, names, files in os.walk(base):
+    for folder, names, modules in os.walk(base):
         names[:] = sorted(name for name in names if name != "__pycache__")
-        for name in sorted(files):
+        for name in sorted(modules):
             info = os.stat(os.path.join(folder, name))
             found.append([name, info.st_size, info.st_mtime_ns])
     return found
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_symlink() or path.is_file())
 
 
 def _there(store: Store, key: str) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from builder.workflow.since_revision import commit_of, git
+from builder.workflow import git
 
 _TARGETS = (
     "GITHUB_BASE_REF",
@@ -28,7 +28,7 @@ def merge_base(folder: Path, environ: Mapping[str, str]) -> str | None:
     Raises:
         StackbuildError: git does not have what the job names: it knows too little of the history.
     """
-    if environ.get("CI", "").lower() not in {"true", "1"} or not commit_of(folder, "HEAD"):
+    if environ.get("CI", "").lower() not in {"true", "1"} or not git.commit_of(folder, "HEAD"):
         return None
     if known := environ.get("CI_MERGE_REQUEST_DIFF_BASE_SHA"):
         return known
@@ -37,16 +37,16 @@ def merge_base(folder: Path, environ: Mapping[str, str]) -> str | None:
     event = _event(environ)
     default = environ.get("CI_DEFAULT_BRANCH") or _text(event.get("repository"), "default_branch")
     branch = f"origin/{default}" if default else "origin/HEAD"
-    head = commit_of(folder, "HEAD")
-    base = _left(folder, branch) if default or commit_of(folder, branch) else ""
+    head = git.commit_of(folder, "HEAD")
+    base = _left(folder, branch) if default or git.commit_of(folder, branch) else ""
     if base and base != head:
         return base
     before = environ.get("CI_COMMIT_BEFORE_SHA") or _text(event, "before")
-    return commit_of(folder, before) or None if before.strip("0") else None
+    return git.commit_of(folder, before) or None if before.strip("0") else None
 
 
 def _left(folder: Path, branch: str) -> str:
-    return git(folder, "merge-base", "--end-of-options", "HEAD", branch).decode().strip()
+    return git.run(folder, "merge-base", "--end-of-options", "HEAD", branch).decode().strip()
 
 
 def _event(environ: Mapping[str, str]) -> dict[str, Any]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from builder import planner
-from builder.action import Action
+from builder.keytable import Step
 from builder.manifest.model import Target
-from builder.packing import Cost, Job, pack
-from builder.workflow import build, since_revision, took
+from builder.workflow import keytables, since_revision, took
 from builder.workflow.project import Project
+
+if TYPE_CHECKING:
+    from builder.packing import Job
 
 MOST = 256
 """Jobs that a matrix of GitHub Actions may have (its "Usage limits")."""
@@ -27,30 +30,26 @@ def plan(project: Project, targets: Sequence[Target], revision: str = "", *, mos
     Raises:
         StackbuildError: git does not know the revision, or its manifest cannot be planned.
     """
-    planned = build.plan(project, targets)
-    before: frozenset[str] = frozenset()
-    chosen = list(targets)
-    if revision:
-        then = since_revision.planned_at(project, revision)
-        chosen = since_revision.changed(planned, then, targets)
-        before = frozenset(action.plan_key for action in _all([one.image for one in then.values() if one.image]))
-    todo: Mapping[Target, list[Action]] = {
-        target: [one for one in _all([image]) if one.plan_key not in before]
-        for target in chosen
-        if (image := planned[target].image) is not None
-    }
-    costs = {action: _cost(project, action) for action in _once(todo.values())}
-    return pack(todo, costs, most=most)
+    now = keytables.of(project)
+    if not revision:
+        todo = now.steps(targets)
+    else:
+        then = since_revision.tables_at(project, revision, now)
+        chosen = since_revision.changed(now.keys(targets), then.keys(then.ready()))
+        if not chosen:
+            return ()
+        before = then.every_key(then.ready())
+        todo = {
+            target: {key: step for key, step in steps.items() if key not in before}
+            for target, steps in now.steps(chosen).items()
+        }
+    from builder.packing import pack  # It brings all of networkx, and mostly nothing differs.
+
+    once = {key: _recorded(project, step) for steps in todo.values() for key, step in steps.items()}
+    return pack({target: [once[key] for key in steps] for target, steps in todo.items()}, most=most)
 
 
-def _once(found: Iterable[Iterable[Action]]) -> list[Action]:
-    return list(dict.fromkeys(action for actions in found for action in actions))
-
-
-def _cost(project: Project, action: Action) -> Cost:
-    return Cost(seconds=took.expected(project, action), disk=planner.space(action))
-
-
-def _all(ends: Sequence[Action]) -> list[Action]:
-    """These actions and whatever they read, each once."""
-    return list({action.plan_key: action for end in ends for action in end.walk()}.values())
+def _recorded(project: Project, step: Step) -> Step:
+    """With the seconds that it took here when it was performed last, if it was."""
+    seconds = took.expected(project, step.key, step.name, step.size)
+    return step if seconds is None else replace(step, seconds=seconds)

@@ -92,7 +92,7 @@ def locked(project: Project, wanted: Sequence[str]) -> tuple[Target, ...]:
         StackbuildError: a text names no target, or none but such as wait.
     """
     found = select(project.manifest, wanted)
-    waiting = {one: why for one in found if (why := awaited(project.manifest, project.locks, one))}
+    waiting = awaited(project.manifest, project.locks, *found)
     for text in wanted:
         meant = [one for one in found if one.matches(text)]
         if all(one in waiting for one in meant):

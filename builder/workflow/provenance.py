@@ -18,9 +18,8 @@ from builder.program import REQUIREMENTS
 from builder.provenance import BUILDER, Input, Provenance
 from builder.purls import purl
 from builder.site import Planned
-from builder.workflow import build
+from builder.workflow import build, git
 from builder.workflow.project import Project
-from builder.workflow.since_revision import commit_of, git
 
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+")
 
@@ -85,10 +84,10 @@ def _base(lock: BaseLock) -> Input:
 def _commit(project: Project) -> Iterator[Input]:
     """What is checked out, if git knows; files that differ from it are told of, and have their own digests anyway."""
     folder = project.manifest.folder
-    revision = commit_of(folder, "HEAD")
+    revision = git.commit_of(folder, "HEAD")
     if not revision:
         return
-    changed = git(folder, "status", "--porcelain", "--untracked-files=no").strip()
+    changed = git.run(folder, "status", "--porcelain", "--untracked-files=no").strip()
     source = project.manifest.project.source
     yield Input(
         name="source",

@@ -17,7 +17,7 @@ from builder.digest import Digest, Json, canonical
 from builder.ecosystem import Known
 from builder.errors import StackbuildError
 from builder.manifest.model import Target
-from builder.workflow import since_revision
+from builder.workflow import git, since_revision
 from builder.workflow.project import Project
 from builder.workflow.releases import Release
 from builder.workflow.shipment import Shipment
@@ -72,7 +72,7 @@ class Contents:
             return None
 
     def _states(self, revision: str) -> Mapping[tuple[str, str], tuple[Subject, ...]]:
-        commit = since_revision.commit_of(self._project.manifest.folder, revision)
+        commit = git.commit_of(self._project.manifest.folder, revision)
         return dict(self._state(commit)) if commit else {}
 
     def _state(self, commit: str) -> Iterator[tuple[tuple[str, str], tuple[Subject, ...]]]:

@@ -22,7 +22,7 @@ from builder.kinds.oci import reference
 from builder.manifest.model import Target
 from builder.planner import plan_target
 from builder.site import Planned
-from builder.workflow import since_revision
+from builder.workflow import git, since_revision
 from builder.workflow.contents import contents
 from builder.workflow.project import Project, locked
 from builder.workflow.registry_image import images
@@ -108,9 +108,9 @@ def read(project: Project, text: str) -> Word:
         return Word(kind="image", text=text, where=text.removeprefix("oci:"))
     folder = project.manifest.folder
     revision, _, targets = text.partition(":")
-    if whole := since_revision.commit_of(folder, text):
+    if whole := git.commit_of(folder, text):
         return Word(kind="revision", text=text, where=whole)
-    if commit := since_revision.commit_of(folder, revision):
+    if commit := git.commit_of(folder, revision):
         return Word(kind="revision", text=text, where=commit, targets=targets)
     if revision == "HEAD":
         raise StackbuildError(

@@ -2,38 +2,41 @@
 
 from __future__ import annotations
 
-import io
-import subprocess
-import tarfile
+import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from builder.awaited import ready
+from builder.digest import Digest
 from builder.errors import StackbuildError
 from builder.locks import Locks
 from builder.manifest.model import Target
 from builder.manifest.read import read
 from builder.planner import plan_targets
+from builder.project_files import FOLDERS, identity
 from builder.site import Planned
-from builder.workflow.fresh import FOLDERS
+from builder.workflow import git, keytables
+from builder.workflow.keytables import KeyTables
 from builder.workflow.project import Project
 
-_GIT = ("git", "-c", "safe.bareRepository=explicit")
-"""A branch may hold a folder that is a repository of its own, whose settings name programs (git-config(1))."""
+
+def changed(now: Mapping[Target, Digest], then: Mapping[Target, Digest]) -> list[Target]:
+    """Those of the targets whose plan key was another one `then` (see `tables_at`), or that were not there."""
+    return [target for target, key in now.items() if then.get(target) != key]
 
 
-def changed(
-    planned: Mapping[Target, Planned], then: Mapping[Target, Planned], targets: Sequence[Target]
-) -> list[Target]:
-    """Those of the targets whose plan key was another one `then` (see `planned_at`), or that were not there."""
-    found = []
-    for target in targets:
-        before, now = then.get(target), planned[target].image
-        if before is None or before.image is None or now is None or before.image.plan_key != now.plan_key:
-            found.append(target)
-    return found
+def since(project: Project, revision: str, targets: Sequence[Target]) -> list[Target]:
+    """Those of the targets that differ from what a git revision comes to.
+
+    Raises:
+        StackbuildError: git does not know the revision, or its manifest cannot be planned.
+        Problems: locks are missing or damaged.
+    """
+    now = keytables.of(project)
+    then = tables_at(project, revision, now)
+    return changed(now.keys(targets), then.keys(then.ready()))
 
 
 @contextmanager
@@ -44,19 +47,56 @@ def at(project: Project, revision: str) -> Iterator[Project]:
         StackbuildError: git does not know the revision, or it has no sound manifest.
     """
     path = project.manifest.path
+    tree = git.tree_of(path.parent, revision)
+    present = {one.partition("/")[0] for one in _files(path, tree, revision)}
     with tempfile.TemporaryDirectory() as name:
-        _export(path.parent, revision, path.name, Path(name))
+        git.export(path.parent, tree, [one for one in (path.name, *FOLDERS) if one in present], Path(name))
         manifest = read(Path(name) / path.name)
         yield Project(manifest=manifest, locks=Locks(Path(name) / "locks", project.locks), store=project.store)
 
 
-def commit_of(folder: Path, revision: str) -> str:
-    """The hash of the commit that a text names, "" where git knows none, or there is no git."""
-    try:
-        found = git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-    except StackbuildError:
-        return ""
-    return found.decode().strip()
+def tables_at(project: Project, revision: str, now: KeyTables) -> KeyTables:
+    """The plan keys that the project had at a git revision.
+
+    Files that are still the same, as git says, are not read again: what this takes is decided by what changed.
+
+    Args:
+        now: those of the project as it lies there.
+
+    Raises:
+        StackbuildError: git does not know the revision, or it has no sound manifest.
+    """
+    path, folder = project.manifest.path, project.manifest.folder
+    tree = git.tree_of(folder, revision)
+    listed = [one for one in _files(path, tree, revision) if one.startswith(_BELOW)]
+    moved = git.moved(folder, revision, (path.name, *FOLDERS))
+    files = {one: now.files[one] for one in listed if one in now.files and one not in moved}
+    if files == now.files and path.name not in moved:
+        return now
+    manifest = project.manifest
+    with tempfile.TemporaryDirectory() as name:
+        other = [one for one in (path.name, *listed) if one not in files and (one != path.name or one in moved)]
+        if other:
+            git.export(folder, tree, other, Path(name))
+        files |= {one: identity(os.path.join(name, one)) for one in other if one != path.name}
+        if path.name in moved:
+            manifest = read(Path(name) / path.name, path)
+    return KeyTables(manifest, dict(sorted(files.items())), project.store, lambda: at(project, revision))
+
+
+_BELOW = tuple(f"{name}/" for name in FOLDERS)
+
+
+def _files(manifest: Path, tree: str, revision: str) -> frozenset[str]:
+    """The files of a revision of a project.
+
+    Raises:
+        StackbuildError: its manifest is not among them.
+    """
+    found = git.files_of(manifest.parent, tree)
+    if manifest.name not in found:
+        raise StackbuildError(f"no {manifest.name} at revision {revision}", where=str(manifest.parent))
+    return found
 
 
 def planned_at(project: Project, revision: str) -> dict[Target, Planned]:
@@ -67,50 +107,3 @@ def planned_at(project: Project, revision: str) -> dict[Target, Planned]:
     """
     with at(project, revision) as old:
         return plan_targets(old.manifest, old.locks, ready(old.manifest, old.locks))
-
-
-def _export(folder: Path, revision: str, manifest: str, into: Path) -> None:
-    """The manifest, locks, overlays and scripts of a revision; git's own archive, nothing of the work tree."""
-    prefix = git(folder, "rev-parse", "--show-prefix").decode().strip()
-    if not commit_of(folder, revision):
-        raise StackbuildError(
-            f"no such revision: {revision}",
-            where=str(folder),
-            next_step="name a revision that git knows; in CI, fetch enough history",
-        )
-    present = git(folder, "ls-tree", "--name-only", "--end-of-options", f"{revision}:{prefix}").decode().split("\n")
-    wanted = [name for name in (manifest, *FOLDERS) if name in present]
-    if manifest not in wanted:
-        raise StackbuildError(f"no {manifest} at revision {revision}", where=str(folder))
-    data = git(folder, "archive", "--format=tar", "--end-of-options", f"{revision}:{prefix}", *wanted)
-    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-        for member in archive:
-            path = into / member.name
-            if member.isreg():
-                content = archive.extractfile(member)
-                assert content is not None
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content.read())
-                path.chmod(0o755 if member.mode & 0o100 else 0o644)
-            elif member.issym():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.symlink_to(member.linkname)
-
-
-def git(folder: Path, *arguments: str) -> bytes:
-    """What git says in a folder.
-
-    Raises:
-        StackbuildError: it failed, or is not installed.
-    """
-    try:
-        done = subprocess.run([*_GIT, "-C", str(folder), *arguments], capture_output=True, check=False)
-    except FileNotFoundError:
-        raise StackbuildError("git is not installed", next_step="sudo apt-get install git") from None
-    if done.returncode:
-        raise StackbuildError(
-            f"git failed: git {' '.join(arguments)}",
-            got=done.stderr.decode(errors="replace").strip()[-300:],
-            next_step="name a revision that git knows; in CI, fetch enough history",
-        )
-    return done.stdout

@@ -16,9 +16,10 @@ from builder.workflow.project import Project
 
 def status(project: Project, targets: tuple[Target, ...]) -> Iterator[State]:
     """The state of these targets, in the manifest's order."""
+    waiting = awaited(project.manifest, project.locks, *targets)
     for target in targets:
-        if waiting := awaited(project.manifest, project.locks, target):
-            yield State(target=target, locked="awaits", awaits=waiting, because=f"awaits {', '.join(waiting)}")
+        if why := waiting.get(target):
+            yield State(target=target, locked="awaits", awaits=why, because=f"awaits {', '.join(why)}")
         elif problems := lock.check(project, [target]):
             yield State(target=target, locked=problems[0].what)
         else:

@@ -9,8 +9,8 @@ from functools import cached_property
 
 from builder.digest import Digest
 from builder.errors import StackbuildError
+from builder.workflow import git
 from builder.workflow.project import Project
-from builder.workflow.since_revision import git
 
 _FIELD = re.compile(r"\{(version|time|revision|key)\}")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
@@ -67,7 +67,7 @@ class Tags:
     @cached_property
     def _commit(self) -> tuple[str, str]:
         """When what is checked out was committed (UTC), and its hash, marked if files that git knows differ."""
-        stamp, revision = git(self._folder, "log", "-1", "--format=%ct %H").decode().split()
+        stamp, revision = git.run(self._folder, "log", "-1", "--format=%ct %H").decode().split()
         time = datetime.fromtimestamp(int(stamp), UTC).strftime("%Y%m%dT%H%M%SZ")
-        changed = git(self._folder, "status", "--porcelain", "--untracked-files=no").strip()
+        changed = git.run(self._folder, "status", "--porcelain", "--untracked-files=no").strip()
         return time, revision[:12] + ("-dirty" if changed else "")

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from builder import planner
 from builder.action import Action
 from builder.digest import Digest, canonical
 from builder.executors.shares import Shares
@@ -65,21 +64,21 @@ def size(action: Action) -> int:
     return sum(pin.size for pin in action.pins)
 
 
-def took(project: Project, action: Action) -> Took | None:
-    """How long an action took when it was last performed here; else the one that last had its name."""
-    found = _read(project.store, action.plan_key)
-    if found is None and (last := explain.last(project, action)) is not None:
+def took(project: Project, key: Digest, name: str) -> Took | None:
+    """How long the action of a plan key took when it was last performed here; else the one that last had its name."""
+    found = _read(project.store, key)
+    if found is None and (last := explain.last(project, name)) is not None:
         found = _read(project.store, last)
     return found
 
 
-def expected(project: Project, action: Action) -> float:
-    """Seconds of two cores: as long as it took when it was last performed, in proportion to what it reads now; else as
-    its kind says."""
-    last, now = took(project, action), size(action)
+def expected(project: Project, key: Digest, name: str, size: int) -> float | None:
+    """The seconds that an action took here when it was performed last, in proportion to what it reads now: `size`; None
+    if it never was."""
+    last = took(project, key, name)
     if last is None:
-        return planner.effort(action)
-    return last.seconds * (now / last.size if now and last.size else 1)
+        return None
+    return last.seconds * (size / last.size if size and last.size else 1)
 
 
 def _read(store: Store, key: Digest) -> Took | None:

@@ -21,9 +21,10 @@ from builder import impure
 from builder.errors import StackbuildError
 from builder.listing import Listed, read
 from builder.manifest.model import Target
+from builder.project_files import FOLDERS
 from builder.site import Planned
 from builder.store import Store
-from builder.workflow import build, fresh
+from builder.workflow import build
 from builder.workflow.project import Project
 
 _SHIFT = "+365d"
@@ -103,7 +104,7 @@ def _build_elsewhere(project: Project, targets: Sequence[Target], store: Store, 
     folder = scratch / "a folder with another name"
     folder.mkdir()
     shutil.copy(project.manifest.path, folder)
-    for part in fresh.FOLDERS:
+    for part in FOLDERS:
         if (project.manifest.folder / part).is_dir():
             shutil.copytree(project.manifest.folder / part, folder / part, symlinks=True)
     jobs = 1 if (os.cpu_count() or 1) > 1 else 2

@@ -12,6 +12,7 @@ from builder.digest import Digest
 from builder.lock import Pin
 from builder.store import Store
 from builder.workflow import plan
+from builder.workflow.keytables import step
 from builder.workflow.project import Project
 from builder.workflow.took import Timed, Took, took
 from tests.e2e.project import ROOT, Site
@@ -66,28 +67,28 @@ def test_those_that_run_at_once_share_the_time(project: Project) -> None:
         (9.5, "failed", c),
     )
     assert told == ["a began", "b began", "a done", "b done", "c began", "c failed"]
-    assert took(project, a) == Took(seconds=3, size=10)
-    assert took(project, b) == Took(seconds=3, size=10)
-    assert took(project, c) is None, "what failed says nothing"
+    assert took(project, a.plan_key, a.name) == Took(seconds=3, size=10)
+    assert took(project, b.plan_key, b.name) == Took(seconds=3, size=10)
+    assert took(project, c.plan_key, c.name) is None, "what failed says nothing"
 
 
 def test_what_was_only_looked_up_is_not_recorded(project: Project) -> None:
     record(project.store, (1, "same inputs", action("a")))
-    assert took(project, action("a")) is None
+    assert took(project, action("a").plan_key, "a") is None
 
 
 def test_a_bump_is_estimated_from_what_had_its_name(project: Project) -> None:
     """In proportion to the bytes that it reads; without a record, by its kind."""
     former, now = action("a"), action("a", version=2, size=30)
-    assert plan._cost(project, now).seconds == planner.effort(now) == pytest.approx(1.000003)
+    assert plan._recorded(project, step(now)).seconds == planner.effort(now) == pytest.approx(1.000003)
     record(project.store, (0, "start", former), (4, "done", former))
     project.store.put_action(former.plan_key, former.document, {})
     name = Digest.of(f"{project.manifest.project.name}\0a".encode()).hex
     project.store.write(f"names/{name}", former.plan_key.encode())
-    assert took(project, now) == Took(seconds=4, size=10)
-    assert plan._cost(project, now).seconds == 12
+    assert took(project, now.plan_key, now.name) == Took(seconds=4, size=10)
+    assert plan._recorded(project, step(now)).seconds == 12
 
 
 def test_a_damaged_record_counts_as_none(project: Project) -> None:
     project.store.write(f"took/{action('a').plan_key.hex}", b'{"milliseconds": "x"}')
-    assert took(project, action("a")) is None
+    assert took(project, action("a").plan_key, "a") is None

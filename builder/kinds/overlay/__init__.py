@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
+from builder.digest import Json
 from builder.manifest.fragments import RELATIVE, requests, table
 from builder.manifest.shape import Schema
 
@@ -35,3 +36,11 @@ KEYS: Final[Mapping[str, Schema]] = {
     "overlays": requests(_ITEM, "Folders below overlays/ that are laid onto the image, later ones over earlier."),
 }
 SHARED: Final = ()
+
+
+def reads(asked: Mapping[str, Json]) -> Iterator[str]:
+    """The folders of the project that these requests lay."""
+    found = asked.get("overlays", ())
+    assert isinstance(found, tuple)
+    for one in found:
+        yield f"overlays/{one['name'] if isinstance(one, Mapping) else one}"

@@ -14,6 +14,7 @@ from builder.action import Action, Result, Workshop
 from builder.digest import Digest, Json
 from builder.interpreter import Interpreter
 from builder.kinds.oci import standing
+from builder.kinds.oci.standing import Standing
 from builder.kinds.pip import bytecode, environment, override, preferred, source_build
 from builder.kinds.pip import python as pythons
 from builder.kinds.pip.inherit import KIND, inherited, requested
@@ -39,6 +40,7 @@ class _Layers:
         native: the interpreter for the machine that builds.
         built: name → the action that builds its wheel, for sdists.
         preferred: whose file it is where two packages bring one.
+        foreign: what stands in the foreign image below, if there is one.
     """
 
     site: Site
@@ -46,6 +48,7 @@ class _Layers:
     native: Interpreter
     built: Mapping[str, Action]
     preferred: tuple[Preferred, ...]
+    foreign: Standing | None
 
 
 def plan(site: Site) -> tuple[Action, ...]:
@@ -81,6 +84,7 @@ def plan(site: Site) -> tuple[Action, ...]:
             if source_build.is_sdist(pin)
         },
         preferred=preferred.plan(site.manifest, site.target, place, known),
+        foreign=standing.of(site),
     )
     if hidden := override.plan(site):
         actions.append(hidden)
@@ -91,7 +95,6 @@ def plan(site: Site) -> tuple[Action, ...]:
 
 def _layer(layers: _Layers, name: str, pins: list[Pin]) -> Action:
     place, native, built = layers.place, layers.native, layers.built
-    foreign = standing.of(layers.site)
     options: dict[str, Json] = {
         "codec": layers.site.codec,
         "installer": source_build.library("installer"),
@@ -103,8 +106,8 @@ def _layer(layers: _Layers, name: str, pins: list[Pin]) -> Action:
         "python": place.python,
         "wheels": [[pin.name, pin.filename, pin.version] for pin in pins],
     }
-    if foreign is not None:
-        options["standing"] = foreign.around(place.prefix, inside=native.kind == "oci")
+    if layers.foreign is not None:
+        options["standing"] = layers.foreign.around(place.prefix, inside=native.kind == "oci")
     if concerned := preferred.concerned(layers.preferred, [pin.name for pin in pins]):
         options["prefer"] = [list(one) for one in concerned]
     return Action(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
+from builder.digest import Json
 from builder.manifest.fragments import NAME, TEXT, named, requests, table
 from builder.manifest.shape import Schema
 
@@ -58,3 +59,12 @@ KEYS: Final[Mapping[str, Schema]] = {
     "run": requests(_ITEM, "Scripts that run in the sandbox, last of all and in this order, without network."),
 }
 SHARED: Final = ("run",)
+
+
+def reads(asked: Mapping[str, Json]) -> Iterator[str]:
+    """The scripts of the project that these requests run."""
+    found = asked.get("run", ())
+    assert isinstance(found, tuple)
+    for one in found:
+        assert isinstance(one, Mapping)
+        yield str(one["script"])

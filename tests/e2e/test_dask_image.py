@@ -17,7 +17,7 @@ from builder.signing import Signer
 from tests.e2e import services
 from tests.e2e.cluster import RUN, SLOW, configured
 from tests.e2e.conftest import SMALL, build, lock
-from tests.e2e.project import ROOT, Site
+from tests.e2e.project import ROOT, Site, share_sources
 from tests.e2e.services import docker
 from tests.loopback import certificates
 from tests.tools import need_root
@@ -107,7 +107,8 @@ def test_a_cluster_of_its_own_image(own: Site, small: Site, tmp_path: Path) -> N
         with container(host, *common, "--network=host", image, *scheduler) as first:
             tls = until(host, first, "Scheduler at: ").split("Scheduler at:")[1].split()[0]
             worker = ["stackbuild", "workers", "--scheduler", tls, "--name", "one"]
-            own_store = ["--volume", "/store", "--env", f"STACKBUILD_CACHE_KEY={key}"]
+            share_sources(small.store_path, tmp_path / "worker")  # A container reaches no archive from this bridge.
+            own_store = [f"--volume={tmp_path}/worker:/store", "--env", f"STACKBUILD_CACHE_KEY={key}"]
             with container(host, *common, *SANDBOX, *own_store, image, *worker) as second:
                 until(host, second, "worker one: stackbuild")
                 order = ("build", "tool", "slow", "--executor", "dask", "--scheduler", tls, "--no-start")

@@ -44,6 +44,7 @@ def test_a_step_goes_where_its_root_has_room(small: Site, site: Site, tmp_path: 
     assert site.digests("tool") == small.digests("tool")
 
 
+@pytest.mark.catalogue  # tests/test_executors_placing.py has the rule.
 def test_a_step_that_is_too_large_for_all_goes_to_the_largest(site: Site, tmp_path: Path) -> None:
     steps = stale(site, "tool", "pip")
     with (

@@ -74,10 +74,10 @@ class Order:
                 "options": action.options,
                 "platform": action.platform,
                 "layers": action.layers,
-                "sources": {role: asdict(pin) for role, pin in action.sources.items()},
-                "tools": {role: asdict(pin) for role, pin in action.tools.items()},
+                "sources": [[role, asdict(pin)] for role, pin in action.sources.items()],  # In their order.
+                "tools": [[role, asdict(pin)] for role, pin in action.tools.items()],
                 "local": {str(one): size for one, size in self.local.items()},
-                "needs": {role: _need(one) for role, one in action.needs.items()},
+                "needs": [[role, _need(one)] for role, one in action.needs.items()],
                 "given": given,
                 "estimate": self.estimate,
             }
@@ -99,9 +99,9 @@ def order(text: str, store: Store) -> Order:
             name=fields.string(found["name"]),
             options=found["options"],
             platform=fields.string(found["platform"]),
-            needs={role: _known(one) for role, one in fields.table(found["needs"]).items()},
-            sources={role: _pin(one) for role, one in fields.table(found["sources"]).items()},
-            tools={role: _pin(one) for role, one in fields.table(found["tools"]).items()},
+            needs={fields.string(role): _known(one) for role, one in found["needs"]},
+            sources={fields.string(role): _pin(one) for role, one in found["sources"]},
+            tools={fields.string(role): _pin(one) for role, one in found["tools"]},
             local={digest: store.source(digest) for digest in local},
             layers=fields.flag(found["layers"]),
         )

@@ -1,93 +1,90 @@
-"""How machines that build together hand files to each other: through the repository of the remote cache.
+"""Files between a store and the repository of the remote cache, each checked by its digest where it arrives.
 
-A build passes over what a cache lacks, and builds it. Here somebody waits for exactly these files and entries, so what
-cannot be had or left is an error.
+A build passes over what a cache lacks, and builds it. Who waits for exactly these files uses `take` and `lend`, for
+whom what cannot be had or left is an error: machines that build together hand each other files so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from builder.action import Action, Result
-from builder.cache import Cache
 from builder.digest import Digest
-from builder.plan import files_of
+from builder.plan import files_of, path_of
 from builder.store import Store
+from builder.transports.registry import Registry
 from builder.transports.upload import Upload
 
 Sizes = Mapping[Digest, int]
 """Bytes of each file."""
 
 
-def path_of(store: Store, digest: Digest, blob: bool) -> Path:
-    """Where a file of a result lies in a store, or would lie."""
-    return store.blob(digest) if blob else store.source(digest)
+class File(NamedTuple):
+    """A file of a result: whether it is a blob of an image or lies among the sources, and its bytes."""
+
+    digest: Digest
+    blob: bool
+    size: int
 
 
-def take(cache: Cache, files: Iterable[tuple[Digest, bool, int]]) -> None:
-    """Have files of results in the store: digest, whether it is a blob, size.
-
-    Raises:
-        Unreachable: the repository does not have one, or nobody answers.
-        HostileInput: one is not what its digest says.
-    """
-    store = cache.store
-
-    def one(item: tuple[Digest, bool, int]) -> None:
-        digest, blob, size = item
-        with store.locked(f"source-{digest.hex}"):  # Several steps of a worker read the same layers.
-            if path_of(store, digest, blob).exists():
-                return
-            with store.new_blob() if blob else store.new_source() as incoming:
-                cache.client.download([cache.url(digest)], digest=digest, size=size, into=incoming)
-
-    cache.client.each(one, [item for item in files if not path_of(store, item[0], item[1]).exists()])
+def missing(store: Store, files: Iterable[File]) -> list[File]:
+    """Those of the files that the store does not have, each once, in their order."""
+    return [one for one in dict.fromkeys(files) if not path_of(store, one.digest, one.blob).exists()]
 
 
-def lend(cache: Cache, files: Iterable[tuple[Digest, Path]]) -> None:
-    """Have files of this machine in the repository.
+def fetch(registry: Registry, store: Store, file: File) -> None:
+    """Have one file in the store.
 
     Raises:
-        HostileInput: one has changed.
-        Unreachable, StackbuildError: as `Upload.blob`.
+        Unreachable: the repository does not have it, or nobody answers.
+        HostileInput: it is not what its digest says.
     """
-    upload = Upload(cache.registry)
-
-    def one(item: tuple[Digest, Path]) -> None:
-        digest, path = item
-        if not upload.has(digest):
-            upload.blob(digest, path, path.stat().st_size)
-
-    cache.client.each(one, dict(files).items())
+    with store.locked(f"source-{file.digest.hex}"):  # Several steps of a worker read the same layers.
+        if path_of(store, file.digest, file.blob).exists():
+            return
+        url = registry.url(file.digest)
+        with store.new_blob() if file.blob else store.new_source() as incoming:
+            registry.client.download([url], digest=file.digest, size=file.size, into=incoming)
 
 
-def lend_sources(cache: Cache, action: Action) -> None:
-    """Have the pinned files that an action reads in the repository; checked when they came. Errors as `lend`."""
-    lend(cache, _read(cache.store, action).items())
+def lent(upload: Upload, digest: Digest, path: Path) -> int:
+    """Have a file of this machine in the repository; the bytes that had to be sent, and errors as `Upload.blob`."""
+    if upload.has(digest):
+        return 0
+    size = path.stat().st_size
+    upload.blob(digest, path, size)
+    return size
 
 
-def leave(cache: Cache, action: Action, result: Result, known: Sizes) -> dict[Digest, int]:
-    """Leave what an action came to, with its files; returns their sizes.
+def take(registry: Registry, store: Store, files: Iterable[File]) -> None:
+    """Have files in the store. Raises: Problems: of those that could not be had, errors as `fetch`."""
+    registry.client.each(lambda one: fetch(registry, store, one), missing(store, files))
 
-    Those that it read must be there already (`lend_sources`).
+
+def lend(registry: Registry, files: Mapping[Digest, Path]) -> None:
+    """Have files of this machine in the repository. Raises: Problems: of those that could not, errors as `lent`."""
+    upload = Upload(registry)
+    registry.client.each(lambda one: lent(upload, *one), files.items())
+
+
+def read(store: Store, action: Action) -> dict[Digest, Path]:
+    """The pinned files that an action reads, as far as they are here; checked when they came."""
+    return {pin.digest: store.source(pin.digest) for pin in action.pins if store.source(pin.digest).exists()}
+
+
+def left(registry: Registry, store: Store, result: Result, known: Sizes) -> dict[Digest, int]:
+    """Have the files of a result in the repository; the sizes of all of them.
 
     Args:
         known: files of other results, which are in the repository already and need not be here.
 
     Raises:
         HostileInput: a file in the store has changed.
-        Unreachable, StackbuildError: as `Upload.blob`.
+        Problems: of those that could not be left, errors as `lent`.
     """
-    store = cache.store
-    made = dict.fromkeys(files_of(result))
-    here = {digest: path_of(store, digest, blob) for digest, blob in made if digest not in known}
-    lend(cache, ((digest, store.checked(path)) for digest, path in here.items()))
-    sizes = {digest: known[digest] if digest in known else here[digest].stat().st_size for digest, _ in made}
-    files = {**sizes, **{digest: path.stat().st_size for digest, path in _read(store, action).items()}}
-    cache.write(Upload(cache.registry), action, result, files)
-    return sizes
-
-
-def _read(store: Store, action: Action) -> dict[Digest, Path]:
-    return {pin.digest: store.source(pin.digest) for pin in action.pins if store.source(pin.digest).exists()}
+    made = dict(files_of(result))
+    here = {one: path_of(store, one, blob) for one, blob in made.items() if one not in known}
+    lend(registry, {one: store.checked(path) for one, path in here.items()})
+    return {one: known[one] if one in known else here[one].stat().st_size for one in made}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import networkx as nx
@@ -79,9 +80,12 @@ def present(store: Store, result: object) -> bool:
 
     A foreign layer is only referred to: its blob is wherever its image is, until something reads it.
     """
-    return isinstance(result, dict) and all(
-        (store.blob if blob else store.source)(digest).exists() for digest, blob in files_of(result)
-    )
+    return isinstance(result, dict) and all(path_of(store, digest, blob).exists() for digest, blob in files_of(result))
+
+
+def path_of(store: Store, digest: Digest, blob: bool) -> Path:
+    """Where a file that a result names lies in a store, or would lie."""
+    return store.blob(digest) if blob else store.source(digest)
 
 
 def files_of(result: Mapping[str, Any]) -> Iterator[tuple[Digest, bool]]:

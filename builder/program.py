@@ -18,9 +18,12 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+from builder import __version__
 from builder.credentials import secrets
 from builder.digest import Digest, canonical, key
 from builder.errors import HostileInput, StackbuildError
@@ -32,6 +35,8 @@ from builder.user_config import environment, environment_for_tools
 FOLDER: Final = Path(__file__).parent
 REQUIREMENTS: Final = FOLDER / "requirements.txt"
 _LEFT_OUT = frozenset({"__pycache__", ".mypy_cache", ".ruff_cache"})
+WRITERS = ("deflate", "installer", "isal")
+"""Libraries that write what is in layers."""
 _WHEEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*\.whl")
 _ELSEWHERE = re.compile(r"PYTHON.*|PIP_(TARGET|PREFIX|ROOT|USER|REQUIREMENT|CONSTRAINT|NO_BINARY|PYTHON|PLATFORM|DEST)")
 """Variables that would have pip choose for another Python, or put things elsewhere; its other settings hold."""
@@ -53,6 +58,22 @@ def files() -> Iterator[tuple[str, Path]]:
         for name in sorted(found):
             path = Path(folder) / name
             yield path.relative_to(FOLDER).as_posix(), path
+
+
+@cache
+def identity() -> str:
+    """What decides which bytes a step comes to, beside its key: stackbuild's own code, and the libraries that write.
+
+    Two machines where it is equal come to equal results. `0.9.0-<16 hex>`.
+    """
+    code = [[name, Digest.of_file(path)] for name, path in files() if name.endswith(".py") and _ours(name)]
+    libraries = [[name, version(name)] for name in WRITERS]
+    return f"{__version__}-{key([code, libraries]).hex[:16]}"
+
+
+def _ours(name: str) -> bool:
+    """Not of an image: what is in those has digests of its own."""
+    return not name.startswith("templates/")
 
 
 def python() -> str:

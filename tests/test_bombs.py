@@ -20,7 +20,7 @@ from builder.advisories import entry as advisory
 from builder.advisories import reading
 from builder.digest import Digest
 from builder.errors import HostileInput, StackbuildError
-from builder.executors import order
+from builder.executors import order, outcome
 from builder.kinds.apt import archive as apt
 from builder.kinds.apt import deb, plain
 from builder.kinds.apt.release import Listed
@@ -270,7 +270,8 @@ TEXTS: dict[str, Callable[[str], object]] = {
         Document(digest=Digest.of(b""), media_type="", body=text.encode()), "x"
     ),
     "config of an image": lambda text: documents.config(text.encode(), "linux/amd64", 1, "x"),
-    "outcome of a worker": order.outcome,
+    "failure of a worker": outcome.failure,
+    "order to a worker": lambda text: order.order(text, Store(Path("store"))),
     "advisory": lambda text: advisory.parse(text.encode(), "x"),
     "stacks.toml": lambda text: manifest(f"x = {text}", Path("stacks.toml")),
     "npm lock": lambda text: npm_lock.loads(text, "x.npm.lock"),

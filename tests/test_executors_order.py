@@ -1,10 +1,8 @@
-"""Orders and outcomes: what was sent is what is performed, and nonsense is refused."""
+"""Orders: what was sent is what is performed, and nonsense is refused."""
 
 from __future__ import annotations
 
 import json
-import pickle
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +10,17 @@ import pytest
 
 from builder.action import Action
 from builder.digest import Digest
-from builder.errors import HostileInput, Problems, StackbuildError, Unreachable
-from builder.executors.bench import waited_for
-from builder.executors.order import Failed, Order, Outcome, Shop, order, outcome
+from builder.errors import HostileInput
+from builder.executors import fields
+from builder.executors.order import Order, Shop, order, waited_for
+from builder.executors.outcome import Outcome
 from builder.lock import Pin
 from builder.store import Store
 
-SHOP = Shop(manifest="[project]\n", place="oci://registry.example/cache")
+SHOP = Shop(
+    program="1.0-0", manifest=Digest.of(b"[project]"), size=9, place="oci://registry.example/cache",
+    plain_http=("registry.example",), require_signature=True,
+)  # fmt: skip
 
 
 def pin(name: str) -> Pin:
@@ -36,19 +38,23 @@ def sent(tmp_path: Path) -> Order:
     (tmp_path / "file").write_bytes(b"own")
     action = Action(
         kind="run", version=1, name="step", options={"é": "\t"}, platform="linux/amd64",
-        needs={"0": below, "1": over, "again": below, "wheel": built}, sources={"w": pin("w")}, tools={"t": pin("t")},
+        needs={"wheel": built, "0": below, "1": over, "again": below}, sources={"w": pin("w"), "a": pin("a")},
+        tools={"t": pin("t")},
         local={Digest.of(b"own"): tmp_path / "file"},
     )  # fmt: skip
     known = Outcome(result={"layers": []}, sizes={Digest.of(b"x"): 3})
-    return Order(shop=SHOP, action=action, local={Digest.of(b"own"): 3}, given={over.plan_key: known})
+    return Order(shop=SHOP, action=action, local={Digest.of(b"own"): 3}, given={over.plan_key: known}, estimate=7)
 
 
 def test_an_order_arrives_as_it_was(sent: Order, store: Store) -> None:
     found = order(sent.dumps(), store)
     assert (found.shop, found.local, found.given) == (sent.shop, sent.local, sent.given)
+    assert found.estimate == 7
     one, other = sent.action, found.action
     assert other.plan_key == one.plan_key
     assert (other.name, other.layers, other.pins) == (one.name, one.layers, one.pins)
+    assert list(other.needs) == list(one.needs)  # What is performed may go by it.
+    assert list(other.sources) == list(one.sources)
     for role, need in one.needs.items():
         assert other.needs[role].plan_key == need.plan_key
         assert other.needs[role].document == need.document
@@ -62,7 +68,8 @@ def test_an_order_names_no_file_of_the_client(sent: Order, store: Store, tmp_pat
 
 def test_what_is_given_is_not_waited_for(sent: Order) -> None:
     needs = sent.action.needs
-    assert waited_for(sent.action, sent.given) == sorted({needs["0"].plan_key, needs["wheel"].plan_key})
+    found = [one.plan_key for one in waited_for(sent.action, sent.given)]
+    assert found == sorted({needs["0"].plan_key, needs["wheel"].plan_key})
 
 
 @pytest.mark.parametrize(
@@ -71,46 +78,54 @@ def test_what_is_given_is_not_waited_for(sent: Order) -> None:
         ("key", "sha256:" + "0" * 64),
         ("version", 2),
         ("options", {}),
-        ("sources", {}),
-        ("needs", {"0": {}}),
+        ("sources", []),
+        ("sources", {"w": {}}),
+        ("needs", [["0", {}]]),
         ("kind", []),
+        ("kind", "moon"),
+        ("estimate", -1),
+        ("local", {"sha256:" + "0" * 64: True}),
+        ("given", {"sha256:" + "0" * 64: {}}),
+        ("name", "a\x1b[2J"),
+        ("shop", {}),
     ],
 )
-def test_an_order_whose_key_is_another_is_refused(name: str, value: Any, sent: Order, store: Store) -> None:
+def test_an_order_that_was_changed_is_refused(name: str, value: Any, sent: Order, store: Store) -> None:
     with pytest.raises(HostileInput):
         order(json.dumps({**json.loads(sent.dumps()), name: value}), store)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"result": {}, "sizes": {"../x": 1}, "how": ""}'])
-def test_no_outcome(text: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("filename", "../../etc/passwd"),
+        ("filename", "/etc/passwd"),
+        ("size", -1),
+        ("size", 1.5),
+        ("kind", "moon"),
+        ("digest", "x"),
+        ("fields", [["a"]]),
+    ],
+)
+def test_a_pin_that_no_lock_would_have_is_refused(name: str, value: Any, sent: Order, store: Store) -> None:
+    """Its name and size are not part of the key, so the key says nothing of them."""
+    found = json.loads(sent.dumps())
+    found["sources"][0][1][name] = value
     with pytest.raises(HostileInput):
-        outcome(text)
+        order(json.dumps(found), store)
 
 
-def test_an_outcome_arrives_as_it_was() -> None:
-    one = Outcome(result={"layers": [{"digest": "é"}]}, sizes={Digest.of(b"x"): 3}, how="done")
-    assert asdict(outcome(one.dumps())) == asdict(one)
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", "null", "[" * 100_000, '{"local": {}, "version": 1e999}', '{"a": NaN}']
+)
+def test_no_order(text: str, store: Store) -> None:
+    with pytest.raises(HostileInput):
+        order(text, store)
 
 
-def failed(error: StackbuildError) -> Failed:
-    one = Failed(error.what)
-    one.key, one.error, one.log, one.log_path, one.worker = "k", error, "said", "/store/logs/k.txt", "w1"
-    found: Failed = pickle.loads(pickle.dumps(one))
-    return found
-
-
-def test_a_failure_is_told_with_the_log_that_is_here(tmp_path: Path) -> None:
-    error = StackbuildError(
-        "step failed: x", where="log: /store/logs/k.txt", got="said", next_step="stackbuild shell --at k"
-    )
-    found = failed(error).here(tmp_path / "k.txt")
-    assert found.where == f"log: {tmp_path / 'k.txt'}"
-    assert found.next_step == "on the worker w1: stackbuild shell --at k"
-    assert (found.what, found.got) == (error.what, error.got)
-
-
-def test_only_what_may_pass_is_ordered_again() -> None:
-    assert failed(Unreachable("no answer")).passing
-    assert failed(Problems([Unreachable("a"), Unreachable("b")])).passing
-    assert not failed(Problems([Unreachable("a"), HostileInput("b")])).passing
-    assert not failed(StackbuildError("step failed")).passing
+def test_an_order_has_an_end(sent: Order, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = sent.dumps()
+    monkeypatch.setattr(fields, "LARGEST", len(text))
+    order(text, store)
+    with pytest.raises(HostileInput):
+        order(text + " ", store)

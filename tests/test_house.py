@@ -45,7 +45,7 @@ ORDER: Final = """
     built
     runtimes
     marking sweeping weighing evicting root_inspecting inspecting
-    parts conflicts impure signing signatures cache exchange kinds.*
+    parts conflicts impure signing signatures entry exchange cache kinds.*
     manifest
     locks fetching about
     bill provenance
@@ -71,7 +71,7 @@ ONLY_IN: Final = {
     "conda_lock": ("kinds.conda.lockfile",),
     "cryptography": ("checks._gateway", "signatures.keys", "signing"),
     "cvss": ("advisories.severity",),
-    "distributed": ("executors.dask", "executors.dask_local", "executors.dask_worker"),
+    "distributed": ("executors.dask", "executors.dask_local", "executors.dask_round", "executors.dask_worker"),
     "deflate": ("compression.gzip",),
     "docker": ("runtimes.docker", "transports.daemon"),
     "http": ("net", "runtimes"),

@@ -202,12 +202,14 @@ def _pins(name: str) -> dict[str, str]:
 def test_locked_requirements_answer_the_project() -> None:
     """After a change of its dependencies: scripts/lock-requirements."""
     project = tomli.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    run, test = _pins("run"), _pins("test")
-    for name, texts in (("run", project["dependencies"]), ("test", project["optional-dependencies"]["test"])):
+    pins = {name: _pins(name) for name in ("run", "test", "dask")}
+    asked = {"run": project["dependencies"], **project["optional-dependencies"]}
+    for name, texts in ((name, asked[name]) for name in pins):
         for requirement in map(Requirement, texts):
-            pinned = {"run": run, "test": test}[name][requirement.name]
+            pinned = pins[name][requirement.name]
             assert requirement.specifier.contains(pinned), f"{requirement} is pinned at {pinned}"
-    assert {name: test[name] for name in run} == run
+    assert {name: pins["test"][name] for name in pins["run"]} == pins["run"]
+    assert {name: pins["test"][name] for name in pins["dask"]} == pins["dask"]
 
 
 def test_locked_requirements_name_no_place() -> None:

@@ -19,7 +19,22 @@ import click
 @click.option("--name", default=socket.gethostname, show_default="the host's name", help="Of the worker, in messages.")
 @click.option("--jobs", "-j", type=click.IntRange(1), help="Cores for each worker; by default an equal share.")
 @click.option("--memory", type=click.IntRange(1), metavar="BYTES", help="For each worker; likewise.")
+@click.option(
+    "--patience",
+    type=click.FloatRange(1),
+    default=3600.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="A step that has no end after so long, and after 30 times what is expected, is begun again elsewhere.",
+)
+@click.option(
+    "--store-limit",
+    type=click.IntRange(0),
+    metavar="BYTES",
+    help="Empty the worker's store between two steps when it takes more: the cache has all of it.",
+)
 @click.option("--no-sandbox", is_flag=True, help="Take no steps that run programs, though this machine could.")
+@click.option("--no-emulation", is_flag=True, help="Take no such steps of another platform than this machine's own.")
 def command(
     count: int | None,
     scheduler: str | None,
@@ -27,7 +42,10 @@ def command(
     name: str,
     jobs: int | None,
     memory: int | None,
+    patience: float,
+    store_limit: int | None,
     no_sandbox: bool,
+    no_emulation: bool,
 ) -> None:
     if (count is None) == (scheduler is None):
         raise click.UsageError("one of --local N and --scheduler ADDRESS is needed")
@@ -36,7 +54,14 @@ def command(
     from builder.workflow.project import open_store
 
     share = workers.whole(count or 1)
-    share = workers.Share(jobs=jobs or share.jobs, memory=memory or share.memory, sandbox=not no_sandbox)
+    share = workers.Share(
+        jobs=jobs or share.jobs,
+        memory=memory or share.memory,
+        sandbox=not no_sandbox,
+        emulation=not no_emulation,
+        patience=patience,
+        store_limit=store_limit,
+    )
     if scheduler is not None:
         workers.join(scheduler, name, open_store(held=False), share, _say)
         return

@@ -14,31 +14,34 @@ scheduler may still show the old failure to somebody else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from threading import Event, Thread
 
-from distributed import CancelledError, Client, Future, KilledWorker, as_completed
+from distributed import Client
 
 from builder import exchange
 from builder.action import Action
 from builder.cache import Cache, Told
-from builder.digest import Digest, key
+from builder.digest import Digest
 from builder.errors import Problems, StackbuildError, Unreachable
-from builder.executors.bench import waited_for
-from builder.executors.dask_worker import TOPIC, errand
-from builder.executors.order import Failed, Order, Outcome, Shop, outcome
+from builder.exchange import File
+from builder.executors.dask_round import Fault, Round
+from builder.executors.order import Order, Shop
+from builder.executors.outcome import Outcome
+from builder.executors.placing import missing, taken, told
 from builder.executors.step import Watcher, log_of, ranks
-from builder.plan import Plan, files_of
-from builder.planner import sandboxed, space
+from builder.plan import Plan, files_of, path_of
 from builder.store import Store
 
 _ROUNDS = 4
 """So often is ordered what fails because of a machine."""
 _ARRIVING = 2
 """Results whose layers are fetched at once, 16 files each."""
+_EVERY = 5.0
+"""Seconds between two looks whether workers offer what is waited for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,12 +51,16 @@ class Yard:
     Attributes:
         scheduler: its address, `tls://HOST:PORT` or, on this machine, `tcp://`.
         told: is given a line where something is not as it should be.
+        estimate: milliseconds that an action is thought to take.
+        took: is given how many it took a worker.
     """
 
     scheduler: str
     shop: Shop
     cache: Cache
     told: Told
+    estimate: Callable[[Action], int]
+    took: Callable[[Action, int], None]
 
 
 def execute(plan: Plan, stale: frozenset[Digest], store: Store, yard: Yard, watcher: Watcher) -> None:
@@ -61,112 +68,105 @@ def execute(plan: Plan, stale: frozenset[Digest], store: Store, yard: Yard, watc
 
     Raises:
         Problems: actions failed; those that do not depend on them were finished, and are in the cache.
-        StackbuildError: the scheduler cannot be reached, or no worker could ever perform one of the actions.
+        StackbuildError: the scheduler cannot be reached.
     """
-    ordered = [action for action in plan.order() if action.plan_key in stale]
-    given = _lent(ordered, stale, store, yard.cache)
-    with _connected(yard) as client, _arrivals() as arrivals:
-        run = _Run(yard=yard, client=client, watcher=watcher, given=given, ranked=_priorities(plan))
-        run.follow({action.plan_key: action for action in ordered})
-        run.warn(ordered)
-        left, problems = ordered, dict[str, StackbuildError]()
+    left = [action for action in plan.order() if action.plan_key in stale]
+    orders = _orders(left, stale, store, yard)
+    done, faults = dict[Digest, str](), dict[Digest, Fault]()
+    with _connected(yard) as client, _arrivals(yard.cache) as arrived:
         for number in range(_ROUNDS):
-            failed = run.round(left, number, lambda one: arrivals.submit(_arrive, yard.cache, one))
-            passing = {one for one, error in failed.items() if _passes(error)}
-            problems |= {one: _told(error, plan, store) for one, error in failed.items() if not _passes(error)}
-            left = [action for action in left if action.plan_key not in run.done]
-            if not passing:
+            if client.status != "running":
+                raise Unreachable(f"the scheduler went away: {yard.scheduler}", next_step="run the same command again")
+            watch = _Watch(yard, watcher, arrived)
+            found = Round(client=client, orders=orders, shop=_shop(yard), ranked=_priorities(plan), number=number)
+            with _lookout(yard, found, left):
+                failed = found.perform(left, done, watch)
+            last = number == _ROUNDS - 1
+            faults |= {one: fault for one, fault in failed.items() if last or not fault.passing}
+            lost = _after(plan, faults)
+            left = [action for action in left if action.plan_key not in done.keys() | lost]
+            if not left:
                 break
-            if number == _ROUNDS - 1:
-                problems |= {one: _told(failed[one], plan, store) for one in passing}
-    for action in ordered:
-        if action.plan_key in problems:
-            watcher.finished(action, "failed")
+    problems: dict[str, StackbuildError] = {}  # What is wrong with a worker, it says of each action.
+    for one in sorted(faults):
+        action = plan.action(one)
+        watcher.finished(action, "failed")
+        problem = _told(faults[one], action, store)
+        problems[str(problem)] = problem
     if problems:
-        raise Problems(problems[one] for one in sorted(problems))
+        raise Problems(problems.values())
 
 
-@dataclass(slots=True, kw_only=True)
-class _Run:
-    """One execution: what is known so far."""
+def _after(plan: Plan, faults: Mapping[Digest, Fault]) -> set[Digest]:
+    """What failed, and all that needs it."""
+    found, todo = set[Digest](), list(faults)
+    while todo:
+        one = todo.pop()
+        if one not in found:
+            found.add(one)
+            todo += plan.readers(one)
+    return found
+
+
+def _told(fault: Fault, action: Action, store: Store) -> StackbuildError:
+    """An action's failure for people, its log brought here."""
+    if fault.failure is None:
+        return fault.error
+    path = log_of(action, store)
+    if fault.failure.log:
+        store.write(f"logs/{path.name}", fault.failure.log.encode("utf-8", "replace"))
+    return fault.failure.here(str(path))
+
+
+@dataclass(frozen=True, slots=True)
+class _Watch:
+    """What becomes of orders, told to whoever is concerned."""
 
     yard: Yard
-    client: Client
     watcher: Watcher
-    given: Mapping[Digest, Outcome]
-    ranked: Mapping[Digest, int]
-    done: dict[Digest, Future[str]] = field(default_factory=dict)
+    arrived: Callable[[Outcome], None]
 
-    def follow(self, actions: Mapping[Digest, Action]) -> None:
-        """Tell the watcher what workers begin; other clients' actions are nothing to it."""
+    def begun(self, action: Action) -> None:
+        self.watcher.started(action)
 
-        def begun(event: tuple[float, Any]) -> None:
-            action = actions.get(event[1])
-            if action is not None and action.plan_key not in self.done:
-                self.watcher.started(action)
+    def late(self, action: Action, seconds: int, worker: str) -> None:
+        self.yard.told(f"{action.name} had no end in {seconds} s on the worker {worker}, and is begun again elsewhere")
 
-        self.client.subscribe_topic(TOPIC, begun)  # type: ignore[no-untyped-call]
+    def done(self, action: Action, found: Outcome) -> None:
+        if found.milliseconds is not None:
+            self.yard.took(action, found.milliseconds)
+        self.watcher.finished(action, found.how)
+        self.arrived(found)
 
-    def warn(self, actions: list[Action]) -> None:
-        """Say what no worker offers that is there now; more may come."""
-        offered = {name for one in self._workers() for name in one["resources"]}
-        wanted = {name: action for action in reversed(actions) for name in self._resources(action)}
-        for name in sorted(wanted.keys() - offered):
-            self.yard.told(f"waiting for a worker that offers {name}, as {wanted[name].name} takes one")
 
-    def round(self, actions: list[Action], number: int, arrived: Callable[[Outcome], object]) -> dict[str, Exception]:
-        """Order these actions; when none runs any more, the culprits: plan key → why it failed."""
-        futures: dict[Digest, Future[str]] = dict(self.done)
-        names: dict[str, Action] = {}
+@contextmanager
+def _lookout(yard: Yard, found: Round, actions: Sequence[Action]) -> Iterator[None]:
+    """Say what no worker offers that there is; more may come, or some go."""
+    ended, said = Event(), set[tuple[str, ...]]()
+
+    def look() -> None:
+        offers = found.offers()
         for action in actions:
-            futures[action.plan_key] = self._submit(action, number, futures)
-            names[str(futures[action.plan_key].key)] = action
-        failed: dict[str, Exception] = {}
-        ordered = [futures[one.plan_key] for one in actions]
-        for future in as_completed(ordered, loop=self.client.loop):  # type: ignore[no-untyped-call]
-            action = names[future.key]
-            try:
-                found = outcome(future.result())
-            except Failed as error:
-                failed[error.key] = error
-            except KilledWorker as error:
-                blamed = names.get(str(error.task))
-                failed[blamed.plan_key if blamed else action.plan_key] = error
-            except (CancelledError, OSError) as error:
-                failed[action.plan_key] = error
-            else:
-                self.done[action.plan_key] = future
-                self.watcher.finished(action, found.how)
-                arrived(found)
-        return failed
+            if action.plan_key not in found.finished:
+                lacking = missing(taken(action, yard.shop.program, offers), offers)
+                if lacking and lacking not in said:
+                    said.add(lacking)
+                    yard.told(told(action, lacking, len(offers)))
+                    if not offers:
+                        return
 
-    def _submit(self, action: Action, number: int, futures: Mapping[Digest, Future[str]]) -> Future[str]:
-        given = {
-            need.plan_key: self.given[need.plan_key] for need in action.needs.values() if need.plan_key in self.given
-        }
-        local = {Digest(one): path.stat().st_size for one, path in action.local.items()}
-        order = Order(shop=self.yard.shop, action=action, local=local, given=given)
-        return self.client.submit(
-            errand,
-            order.dumps(),
-            *(futures[one] for one in waited_for(action, given)),
-            key=_name(action, self.yard.shop, number),
-            resources=self._resources(action),
-            priority=self.ranked[action.plan_key],
-        )
+    def watch() -> None:
+        while not ended.wait(_EVERY):
+            with suppress(OSError, RuntimeError, ValueError):  # The connection was lost: whoever waits tells it.
+                look()
 
-    def _resources(self, action: Action) -> dict[str, float]:
-        """What performing it takes of a worker: no more memory than the largest has, as less may do."""
-        if not sandboxed(action):
-            return {}
-        most = max((one["resources"].get("memory", 0) for one in self._workers()), default=0)
-        found: dict[str, float] = {"sandbox": 1, "memory": min(space(action), most)}
-        if action.platform:
-            found[action.platform] = 1
-        return {name: amount for name, amount in found.items() if amount}
-
-    def _workers(self) -> list[dict[str, Any]]:
-        return list(self.client.scheduler_info(n_workers=-1)["workers"].values())
+    look()
+    thread = Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
 
 
 @contextmanager
@@ -186,66 +186,55 @@ def _connected(yard: Yard) -> Iterator[Client]:
 
 
 @contextmanager
-def _arrivals() -> Iterator[ThreadPoolExecutor]:
+def _arrivals(cache: Cache) -> Iterator[Callable[[Outcome], None]]:
     """Fetches what has finished; what has not begun at the end never does, as `Cache.fill` asks for all of it again."""
     pool = ThreadPoolExecutor(_ARRIVING)
+
+    def arrive(found: Outcome) -> None:
+        files = [File(digest, blob, found.sizes[digest]) for digest, blob in files_of(found.result)]
+        with suppress(StackbuildError):  # It is only early; what is missing in the end is told then.
+            exchange.take(cache.registry, cache.store, files)
+
+    def arrived(found: Outcome) -> None:
+        pool.submit(arrive, found)
+
     try:
-        yield pool
+        yield arrived
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _arrive(cache: Cache, found: Outcome) -> None:
-    with suppress(StackbuildError):  # It is only early; what is missing in the end is told then.
-        exchange.take(cache, [(digest, blob, found.sizes[digest]) for digest, blob in files_of(found.result)])
-
-
-def _lent(actions: list[Action], stale: frozenset[Digest], store: Store, cache: Cache) -> dict[Digest, Outcome]:
-    """Put into the cache what the actions read of this machine; the outcomes of the needs that are not stale."""
+def _orders(actions: Sequence[Action], stale: frozenset[Digest], store: Store, yard: Yard) -> dict[Digest, Order]:
+    """The orders, after all was put into the cache that they read of this machine."""
     given: dict[Digest, Outcome] = {}
-    files: dict[Digest, Any] = {}
-    for action in actions:
-        files |= {Digest(one): path for one, path in action.local.items()}
-        for need in action.needs.values():
-            if need.plan_key in stale or need.plan_key in given:
-                continue
+    files = {Digest(one): path for action in actions for one, path in action.local.items()}
+    for need in dict.fromkeys(need for action in actions for need in action.needs.values()):
+        if need.plan_key not in stale:
             found = store.action(need.plan_key)
             assert found is not None
-            own = {digest: exchange.path_of(store, digest, blob) for digest, blob in files_of(found["result"])}
+            own = {digest: path_of(store, digest, blob) for digest, blob in files_of(found["result"])}
             sizes = {digest: path.stat().st_size for digest, path in own.items()}
             given[need.plan_key] = Outcome(result=found["result"], sizes=sizes)
             files |= own
-    exchange.lend(cache, files.items())
-    return given
+    exchange.lend(yard.cache.registry, files)
+    return {
+        action.plan_key: Order(
+            shop=yard.shop,
+            action=action,
+            local={Digest(one): path.stat().st_size for one, path in action.local.items()},
+            given={one.plan_key: given[one.plan_key] for one in action.needs.values() if one.plan_key in given},
+            estimate=yard.estimate(action),
+        )
+        for action in actions
+    }
+
+
+def _shop(yard: Yard) -> str:
+    """What must be equal for an action of two clients to be one: cache, program, and who is believed."""
+    trust = yard.cache.trust
+    return repr((yard.shop.place, yard.shop.program, trust.registry, sorted(trust.keys)))
 
 
 def _priorities(plan: Plan) -> dict[Digest, int]:
     """Larger is earlier; bytes, as `ranks` weighs them."""
     return {one: -weight for one, (weight, _) in ranks(plan).items()}
-
-
-def _name(action: Action, shop: Shop, number: int) -> str:
-    """What the scheduler calls an action: equal for all clients that use one cache."""
-    cache = key([shop.place, shop.require_signature]).hex[:16]
-    again = f"-again-{number}" if number else ""
-    return f"{action.kind}-{action.plan_key.hex}-{cache}{again}"
-
-
-def _passes(error: Exception) -> bool:
-    return error.passing if isinstance(error, Failed) else True
-
-
-def _told(error: Exception, plan: Plan, store: Store) -> StackbuildError:
-    """An action's failure for people, its log brought here."""
-    if isinstance(error, Failed):
-        path = log_of(plan.action(Digest(error.key)), store)
-        if error.log:
-            store.write(f"logs/{path.name}", error.log.encode())
-        return error.here(path)
-    if isinstance(error, KilledWorker):
-        return StackbuildError(
-            "the workers that performed an action died, one after the other",
-            where=str(error.task),
-            next_step="look at the workers' own logs: there may be too little memory",
-        )
-    return Unreachable("the scheduler gave up an action", got=str(error) or type(error).__name__)

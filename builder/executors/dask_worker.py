@@ -16,11 +16,16 @@ from dataclasses import dataclass
 
 from distributed import Worker, WorkerPlugin, get_worker
 
+from builder.action import Action
 from builder.executors.bench import Bench
+from builder.executors.overdue import end_within
 
 TOPIC = "stackbuild"
-"""Where a worker says which action it begins."""
+"""Where a worker says what becomes of an action: `{"key": …}` it begins, with `late`, after how many seconds it was
+given up, and `worker`, the name of that one."""
 _PLUGIN = "stackbuild"
+_FAREWELL = 20.0
+"""Seconds that a worker has which is asked to end; Kubernetes gives thirty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,15 +33,17 @@ class Offer:
     """What a worker is and has.
 
     Attributes:
-        resources: `sandbox`, `memory` in bytes, and the platforms whose programs it runs.
+        resources: as `placing.offer` says.
         threads: so many orders at once, of which most wait for files.
         folder: where Dask may put files.
+        host: the only address at which it listens to others; None for all of this machine's.
     """
 
     name: str
     resources: Mapping[str, float]
     threads: int
     folder: str
+    host: str | None
 
 
 class _Plugin(WorkerPlugin):
@@ -48,17 +55,31 @@ class _Plugin(WorkerPlugin):
         self.bench = bench
 
 
+class _Teller:
+    """Tells all clients, by the scheduler."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    def begun(self, action: Action) -> None:
+        self._worker.log_event(TOPIC, {"key": str(action.plan_key)})
+
+    def late(self, action: Action, seconds: float) -> None:
+        said = {"key": str(action.plan_key), "late": round(seconds), "worker": str(self._worker.name)}
+        self._worker.log_event(TOPIC, said)
+
+
 def errand(text: str, *outcomes: str) -> str:
     """The task: perform an order on this worker."""
     worker = get_worker()
     plugin = worker.plugins.get(_PLUGIN)
     if not isinstance(plugin, _Plugin):
         raise RuntimeError(f"the worker {worker.name} is not one of stackbuild's: start it with stackbuild workers")
-    return str(plugin.bench.perform(text, outcomes, lambda key: worker.log_event(TOPIC, key)))
+    return plugin.bench.perform(text, outcomes, _Teller(worker))
 
 
 def serve(scheduler: str, bench: Bench, offer: Offer) -> None:
-    """Work until the scheduler or a signal ends it; on SIGTERM what runs is finished elsewhere."""
+    """Work until the scheduler or a signal ends it; what runs then is finished elsewhere."""
     asyncio.run(_serve(scheduler, bench, offer))
 
 
@@ -67,16 +88,23 @@ async def _serve(scheduler: str, bench: Bench, offer: Offer) -> None:
     worker = Worker(
         scheduler,
         name=offer.name,
+        host=offer.host,
         nthreads=offer.threads,
         resources=dict(offer.resources),
         local_directory=offer.folder,
         memory_limit=0,  # Memory is used by other processes than this one.
         dashboard=False,
+        dashboard_address="127.0.0.1:0",  # What it tells there of itself, it tells everybody who asks.
         plugins=(_Plugin(bench),),
     )
     async with worker:
         loop = asyncio.get_running_loop()
         leaving: set[asyncio.Task[object]] = set()
+
+        def leave() -> None:
+            end_within(_FAREWELL)
+            leaving.add(loop.create_task(worker.close(timeout=5)))
+
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, lambda: leaving.add(loop.create_task(worker.close(timeout=5))))
+            loop.add_signal_handler(number, leave)
         await worker.finished()  # type: ignore[no-untyped-call]

@@ -11,8 +11,10 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from builder.action import Workshop
@@ -30,17 +32,40 @@ _AWAITED = 64
 @contextmanager
 def workshop(store: Store, jobs: int) -> Iterator[Callable[[Path], Workshop]]:
     """A pool of processes, started when first used; called with a log's path it gives the workshop."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["builder.parts", "builder.kinds.pip.part"])
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=follow_parent) as pool:
+    pool = _Pool(jobs)
+    try:
 
         def make(log: Path) -> Workshop:
-            def heavy(function: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
-                return pool.submit(function, *arguments)
-
-            return Workshop(store=store, heavy=heavy, jobs=jobs, log=log)
+            return Workshop(store=store, heavy=pool.submit, jobs=jobs, log=log)
 
         yield make
+    finally:
+        pool.close()
+
+
+class _Pool:
+    """Processes, and others after one of them was killed, as the kernel does for want of memory."""
+
+    def __init__(self, jobs: int) -> None:
+        self._jobs = jobs
+        self._mutex = Lock()
+        self._pool = self._made()
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
+        with self._mutex:
+            try:
+                return self._pool.submit(function, *arguments)
+            except BrokenProcessPool:
+                self._pool = self._made()
+                return self._pool.submit(function, *arguments)
+
+    def close(self) -> None:
+        self._pool.shutdown()
+
+    def _made(self) -> ProcessPoolExecutor:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["builder.parts", "builder.kinds.pip.part"])
+        return ProcessPoolExecutor(self._jobs, mp_context=context, initializer=follow_parent)
 
 
 def execute(plan: Plan, stale: frozenset[Digest], store: Store, *, jobs: int, fetch: Fetch, watcher: Watcher) -> None:

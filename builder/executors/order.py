@@ -1,89 +1,28 @@
-"""What goes to a worker and what comes back, as JSON: an order, and its outcome.
+"""What goes to a worker, as JSON: one action to be performed, and what it needs to know of others.
 
-    order      an action: its document, the pins that it reads, and the documents of the actions that it needs
-               the project's manifest, which says where pinned files are fetched; the cache through which files go
-               results of needs that were there before; those of the others are outcomes of other orders
-    outcome    the result, and the sizes of its files, which lie in the cache
+    an action: its document, the pins that it reads, and the documents of the actions that it needs
+    which stackbuild ordered it; the project's manifest, which says where pinned files are fetched, by its digest
+    the cache through which files go
+    outcomes of needs that were there before; those of the others are outcomes of other orders
 
 Nothing names a file of the machine that ordered: what an action reads of the project was lent to the cache.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
-from builder.action import Action, Result
-from builder.digest import Digest, canonical
-from builder.errors import HostileInput, Problems, StackbuildError, Unreachable
+from builder.action import Action
+from builder.digest import Digest, Json, canonical
+from builder.errors import HostileInput
+from builder.executors import fields
+from builder.executors.outcome import Outcome, of_document
+from builder.kinds import kinds
 from builder.lock import Pin
 from builder.store import Store
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What an order came to.
-
-    Attributes:
-        sizes: bytes of every file that the result names.
-        how: `done`, `same inputs`, `from the cache`, or `kept` where the worker had it.
-    """
-
-    result: Result
-    sizes: Mapping[Digest, int]
-    how: str = "kept"
-
-    def dumps(self) -> str:
-        return canonical(
-            {"result": self.result, "sizes": {str(one): size for one, size in self.sizes.items()}, "how": self.how}
-        ).decode()
-
-
-class Failed(StackbuildError):
-    """What a worker says of an action that failed. Pickled as it is: made with one argument, the rest are attributes.
-
-    Attributes:
-        key: of the action.
-        error: why.
-        log: the output of its sandboxed steps.
-        log_path: where that lies on the worker.
-        worker: its name.
-    """
-
-    key: str
-    error: StackbuildError
-    log: str
-    log_path: str
-    worker: str
-
-    @property
-    def passing(self) -> bool:
-        """Whether another try may do better."""
-        problems = self.error.problems if isinstance(self.error, Problems) else (self.error,)
-        return all(isinstance(one, Unreachable) for one in problems)
-
-    def here(self, path: Path) -> StackbuildError:
-        """The error as it is told where the build was ordered, with the log at `path`."""
-        error = self.error
-        if isinstance(error, Problems):
-            return error
-        where = error.where.replace(self.log_path, str(path))
-        shell = error.next_step.startswith("stackbuild shell")  # The root of the step was kept on the worker.
-        next_step = f"on the worker {self.worker}: {error.next_step}" if shell else error.next_step
-        return type(error)(error.what, where=where, expected=error.expected, got=error.got, next_step=next_step)
-
-
-def outcome(text: str) -> Outcome:
-    """Raises: HostileInput: the text is no outcome."""
-    try:
-        found = json.loads(text)
-        sizes = {Digest.parse(one): int(size) for one, size in found["sizes"].items()}
-        return Outcome(result=dict(found["result"]), sizes=sizes, how=str(found["how"]))
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise HostileInput(f"not what a worker says of an action ({type(error).__name__})") from None
+from builder.tree import safe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,13 +30,18 @@ class Shop:
     """What all orders of a build share.
 
     Attributes:
-        manifest: the text of `stacks.toml`.
+        program: `program.identity` of the stackbuild that ordered.
+        manifest: the digest of `stacks.toml`, which was lent to the cache; `size`, its bytes.
         place: the cache, `oci://HOST/REPOSITORY`.
+        plain_http: registries that the manifest lets speak plain HTTP.
         require_signature: whether a trusted registry is not enough.
     """
 
-    manifest: str
+    program: str
+    manifest: Digest
+    size: int
     place: str
+    plain_http: tuple[str, ...] = ()
     require_signature: bool = False
 
 
@@ -108,15 +52,18 @@ class Order:
     Attributes:
         local: sizes of the project's files that it reads; they were lent to the cache.
         given: outcomes of needs by their plan keys, as far as they were known before.
+        estimate: milliseconds that performing it is thought to take.
     """
 
     shop: Shop
     action: Action
     local: Mapping[Digest, int] = field(default_factory=dict)
     given: Mapping[Digest, Outcome] = field(default_factory=dict)
+    estimate: int = 0
 
     def dumps(self) -> str:
         action = self.action
+        given: dict[str, Json] = {one: found.document() for one, found in self.given.items()}
         return canonical(
             {
                 "shop": asdict(self.shop),
@@ -127,11 +74,12 @@ class Order:
                 "options": action.options,
                 "platform": action.platform,
                 "layers": action.layers,
-                "sources": {role: asdict(pin) for role, pin in action.sources.items()},
-                "tools": {role: asdict(pin) for role, pin in action.tools.items()},
+                "sources": [[role, asdict(pin)] for role, pin in action.sources.items()],  # In their order.
+                "tools": [[role, asdict(pin)] for role, pin in action.tools.items()],
                 "local": {str(one): size for one, size in self.local.items()},
-                "needs": {role: _need(one) for role, one in action.needs.items()},
-                "given": {one: found.dumps() for one, found in self.given.items()},
+                "needs": [[role, _need(one)] for role, one in action.needs.items()],
+                "given": given,
+                "estimate": self.estimate,
             }
         ).decode()
 
@@ -140,30 +88,54 @@ def order(text: str, store: Store) -> Order:
     """The order that a text is; files of the project are looked for among the store's sources.
 
     Raises:
-        HostileInput: it is none, or its action has another key than it says: another stackbuild wrote it.
+        HostileInput: it is none, or its action has another key than it says.
     """
-    try:
-        found = json.loads(text)
-        local = {Digest.parse(one): int(size) for one, size in found["local"].items()}
+    with fields.judged("an order"):
+        found = fields.parsed(text)
+        local = {Digest.parse(one): fields.whole(size) for one, size in fields.table(found["local"]).items()}
         action = Action(
-            kind=found["kind"],
-            version=int(found["version"]),
-            name=found["name"],
+            kind=_kind(found["kind"]),
+            version=fields.whole(found["version"]),
+            name=fields.string(found["name"]),
             options=found["options"],
-            platform=found["platform"],
-            needs={role: _known(one) for role, one in found["needs"].items()},
-            sources={role: _pin(one) for role, one in found["sources"].items()},
-            tools={role: _pin(one) for role, one in found["tools"].items()},
+            platform=fields.string(found["platform"]),
+            needs={fields.string(role): _known(one) for role, one in found["needs"]},
+            sources={fields.string(role): _pin(one) for role, one in found["sources"]},
+            tools={fields.string(role): _pin(one) for role, one in found["tools"]},
             local={digest: store.source(digest) for digest in local},
-            layers=bool(found["layers"]),
+            layers=fields.flag(found["layers"]),
         )
-        given = {Digest.parse(one): outcome(said) for one, said in found["given"].items()}
-        shop, key = Shop(**found["shop"]), found["key"]
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise HostileInput(f"not an order ({type(error).__name__})") from None
-    if action.plan_key != key:
-        raise HostileInput(f"another stackbuild ordered this: {action.name}", expected=str(key), got=action.plan_key)
-    return Order(shop=shop, action=action, local=local, given=given)
+        if action.plan_key != found["key"]:
+            raise HostileInput(f"not the action that it says: {action.name}", expected=str(found["key"])[:100])
+        needs = {need.plan_key: need for need in action.needs.values()}
+        rows = fields.table(found["given"]).items()
+        given = {Digest(one): of_document(fields.table(said), needs[Digest.parse(one)]) for one, said in rows}
+        shop, estimate = _shop(fields.table(found["shop"])), fields.whole(found["estimate"])
+    return Order(shop=shop, action=action, local=local, given=given, estimate=estimate)
+
+
+def waited_for(action: Action, given: Mapping[Digest, Outcome]) -> list[Action]:
+    """The actions whose orders must be performed first, each once, in a fixed order."""
+    needs = {need.plan_key: need for need in action.needs.values()}
+    return [needs[one] for one in sorted(needs.keys() - given.keys())]
+
+
+def _shop(found: Mapping[str, Any]) -> Shop:
+    return Shop(
+        program=fields.string(found["program"]),
+        manifest=Digest.parse(found["manifest"]),
+        size=fields.whole(found["size"]),
+        place=fields.string(found["place"]),
+        plain_http=tuple(fields.string(one) for one in found["plain_http"]),
+        require_signature=fields.flag(found["require_signature"]),
+    )
+
+
+def _kind(found: object) -> str:
+    kind = fields.string(found)
+    if kind != "image" and kind.partition(".")[0] not in kinds():
+        raise ValueError("no kind")
+    return kind
 
 
 def _need(action: Action) -> dict[str, Any]:
@@ -173,15 +145,15 @@ def _need(action: Action) -> dict[str, Any]:
 def _known(found: Mapping[str, Any]) -> Action:
     """An action of which only its result is read. Its needs are not here, so all its inputs look like sources: the
     document, and so the key, is the same."""
-    document = found["document"]
+    document = fields.table(found["document"])
     action = Action(
-        kind=document["kind"],
-        version=int(document["kind_version"]),
-        name=found["name"],
+        kind=_kind(document["kind"]),
+        version=fields.whole(document["kind_version"]),
+        name=fields.string(found["name"]),
         options=document["options"],
-        platform=document["platform"],
-        sources={role: _input(role, Digest.parse(one)) for role, one in document["inputs"].items()},
-        layers=bool(found["layers"]),
+        platform=fields.string(document["platform"]),
+        sources={role: _input(role, Digest.parse(one)) for role, one in fields.table(document["inputs"]).items()},
+        layers=fields.flag(found["layers"]),
     )
     if action.document != document:
         raise ValueError("of another schema")
@@ -193,11 +165,22 @@ def _input(role: str, digest: Digest) -> Pin:
 
 
 def _pin(found: Mapping[str, Any]) -> Pin:
+    filename = fields.string(found["filename"])
     return Pin(
-        **{
-            **found,
-            "digest": Digest.parse(found["digest"]),
-            "via": tuple(found["via"]),
-            "fields": tuple((name, value) for name, value in found["fields"]),
-        }
+        kind=_kind(found["kind"]),
+        name=fields.string(found["name"]),
+        version=fields.string(found["version"]),
+        filename=safe(filename, "an order") if filename else "",
+        digest=Digest.parse(found["digest"]),
+        size=fields.whole(found["size"]),
+        source=fields.string(found["source"]),
+        via=tuple(fields.string(one) for one in found["via"]),
+        fields=tuple(_field(*row) for row in found["fields"]),
     )
+
+
+def _field(name: object, value: object) -> tuple[str, str]:
+    """A field of an ecosystem's own format: its value may have several lines."""
+    if not isinstance(value, str):
+        raise TypeError("no text")
+    return fields.string(name), value

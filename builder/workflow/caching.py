@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from builder.cache import Cache, Told, Trust
+from collections.abc import Mapping
+
+from builder.cache import Cache, Told
+from builder.entry import Trust
 from builder.errors import StackbuildError
 from builder.net import Client
 from builder.offline import offline, refuse
@@ -69,10 +72,12 @@ def located(project: Project, place: str) -> Registry | None:
         StackbuildError: the place is none.
     """
     place = place or project.manifest.cache.place
-    if not place:
-        return None
+    return at(place, environ_of(project)) if place else None
+
+
+def at(place: str, environ: Mapping[str, str]) -> Registry:
+    """The repository of a place `oci://HOST/REPOSITORY`. Raises: StackbuildError: it is none."""
     host, slash, repository = place.removeprefix(_SCHEME).partition("/")
     if not place.startswith(_SCHEME) or not slash or not repository or not host:
         raise StackbuildError(f"not a place of a cache: {place}", expected="oci://HOST/REPOSITORY")
-    environ = environ_of(project)
     return Registry(Client(environ=environ), host, repository, environ)

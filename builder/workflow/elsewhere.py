@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
+from builder import planner, program
 from builder.action import Action
 from builder.cache import Cache, Told
 from builder.digest import Digest
@@ -11,7 +13,8 @@ from builder.errors import StackbuildError
 from builder.executors.order import Shop
 from builder.executors.step import Watcher
 from builder.plan import Plan, intact
-from builder.workflow import workers
+from builder.transports.upload import Upload
+from builder.workflow import took, workers
 from builder.workflow.project import Project
 
 Elsewhere = Callable[[Plan, frozenset[Digest], Sequence[Action], Watcher], None]
@@ -40,16 +43,34 @@ def by_dask(
             expected="keys in [cache] of stacks.toml, with which the workers sign, or trusted = true",
             next_step="docs/cache.md, Who is believed",
         )
+    manifest = project.manifest.path.read_bytes()
     shop = Shop(
-        manifest=project.manifest.path.read_text("utf-8"),
+        program=program.identity(),
+        manifest=Digest.of(manifest),
+        size=len(manifest),
         place=f"oci://{cache.registry.name}",
+        plain_http=tuple(project.manifest.project.plain_http),
         require_signature=require_signature,
     )
 
+    def estimate(action: Action) -> int:
+        seconds = took.expected(project, action.plan_key, action.name, took.size(action))
+        return round(1000 * (planner.effort(action) if seconds is None else seconds))
+
     def perform(plan: Plan, stale: frozenset[Digest], wanted: Sequence[Action], watcher: Watcher) -> None:
+        if not stale:
+            return
         from builder.executors import dask
 
-        yard = dask.Yard(scheduler=scheduler, shop=shop, cache=cache, told=told)
+        Upload(cache.registry).data(shop.manifest, manifest)
+        yard = dask.Yard(
+            scheduler=scheduler,
+            shop=shop,
+            cache=cache,
+            told=told,
+            estimate=estimate,
+            took=partial(took.record, project.store),
+        )
         dask.execute(plan, stale, project.store, yard, watcher)
         cache.fill(plan, wanted)
         for end in wanted:

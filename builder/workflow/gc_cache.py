@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from builder.awaited import ready
-from builder.cache import CREATED, TAG, TYPE
 from builder.digest import Digest
+from builder.entry import CREATED, TAG, TYPE
 from builder.errors import StackbuildError, Unreachable
 from builder.marking import Roots, mark, planned
 from builder.site import Planned

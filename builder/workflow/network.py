@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from builder.errors import StackbuildError
 from builder.user_config import environment
@@ -14,8 +14,13 @@ _PLAIN = "STACKBUILD_PLAIN_HTTP"
 
 def environ_of(project: Project) -> dict[str, str]:
     """The environment with the user's configuration, and the registries that speak plain HTTP for the manifest."""
+    return environ_with(project.manifest.project.plain_http)
+
+
+def environ_with(plain_http: Iterable[str]) -> dict[str, str]:
+    """The environment with the user's configuration, and these registries that speak plain HTTP."""
     environ = environment(os.environ)
-    return {**environ, _PLAIN: " ".join([environ.get(_PLAIN, ""), *project.manifest.project.plain_http])}
+    return {**environ, _PLAIN: " ".join([environ.get(_PLAIN, ""), *plain_http])}
 
 
 def databases_of(environ: Mapping[str, str], places: Sequence[str] = ()) -> tuple[str, ...]:

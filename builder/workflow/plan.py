@@ -53,8 +53,6 @@ def plan(project: Project, targets: Sequence[Target], revision: str = "", *, mos
 
 
 def _recorded(project: Project, step: Step) -> Step:
-    """With the seconds that it took here when it was performed last, in proportion to what it reads now, if it was."""
-    last, size = took.took(project, step.key, step.name), step.size
-    if last is None:
-        return step
-    return replace(step, seconds=last.seconds * (size / last.size if size and last.size else 1))
+    """With the seconds that it took here when it was performed last, if it was."""
+    seconds = took.expected(project, step.key, step.name, step.size)
+    return step if seconds is None else replace(step, seconds=seconds)

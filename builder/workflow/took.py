@@ -1,19 +1,18 @@
-"""How long actions took, as this store's builds recorded it: what later plans are estimated from.
+"""How long actions took, here or on workers, as this store's builds recorded it: what later plans are estimated from.
 
-While several actions run, each is given its share of the time, so that the sum over a build's actions is the time in
-which any ran, whatever the number of cores.
+Of actions that ran at once on one machine, it is the share of each (`executors/shares.py`).
 """
 
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from builder.action import Action
 from builder.digest import Digest, canonical
+from builder.executors.shares import Shares
 from builder.executors.step import Watcher
 from builder.store import Store
 from builder.workflow import explain
@@ -41,31 +40,23 @@ class Timed:
     def __init__(self, store: Store, watcher: Watcher, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = store
         self._watcher = watcher
-        self._clock = clock
-        self._mutex = threading.Lock()
-        self._running: dict[Digest, float] = {}
-        self._last = clock()
+        self._shares = Shares(clock)
 
     def started(self, action: Action) -> None:
-        with self._mutex:
-            self._share()
-            self._running[action.plan_key] = 0.0
+        self._shares.start(action.plan_key)
         self._watcher.started(action)
 
     def finished(self, action: Action, how: str) -> None:
-        with self._mutex:
-            self._share()
-            seconds = self._running.pop(action.plan_key, None)
-        if seconds is not None and how == "done":
-            row = {"milliseconds": round(1000 * seconds), "size": size(action)}
-            self._store.write(f"{_ROOM}/{action.plan_key.hex}", canonical(row))
+        milliseconds = self._shares.stop(action.plan_key)
+        if milliseconds is not None and how == "done":
+            record(self._store, action, milliseconds)
         self._watcher.finished(action, how)
 
-    def _share(self) -> None:
-        now = self._clock()
-        for one in self._running:
-            self._running[one] += (now - self._last) / len(self._running)
-        self._last = now
+
+def record(store: Store, action: Action, milliseconds: int) -> None:
+    """Note how long an action took."""
+    row = {"milliseconds": milliseconds, "size": size(action)}
+    store.write(f"{_ROOM}/{action.plan_key.hex}", canonical(row))
 
 
 def size(action: Action) -> int:
@@ -79,6 +70,15 @@ def took(project: Project, key: Digest, name: str) -> Took | None:
     if found is None and (last := explain.last(project, name)) is not None:
         found = _read(project.store, last)
     return found
+
+
+def expected(project: Project, key: Digest, name: str, size: int) -> float | None:
+    """The seconds that an action took here when it was performed last, in proportion to what it reads now: `size`; None
+    if it never was."""
+    last = took(project, key, name)
+    if last is None:
+        return None
+    return last.seconds * (size / last.size if size and last.size else 1)
 
 
 def _read(store: Store, key: Digest) -> Took | None:

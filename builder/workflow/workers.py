@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from builder import exchange, program
 from builder.cache import Cache, Told
 from builder.errors import StackbuildError
+from builder.exchange import File
 from builder.executors.order import Shop
+from builder.executors.overdue import Patience
+from builder.executors.placing import SANDBOX, Amounts, offer
 from builder.locks import Locks
 from builder.manifest.model import Manifest
-from builder.platforms import MACHINES, runs
+from builder.manifest.read import loads
+from builder.platforms import MACHINES, NATIVE, runs
 from builder.proxies import loopback
 from builder.sandbox import Command, Root, run
 from builder.store import Store
 from builder.workflow import caching
+from builder.workflow.network import environ_with
 from builder.workflow.project import Project
 from builder.workflow.releases import now
 
+_NOT_FOUND = 127
+"""What a shell, and the sandbox, ends with where a program is not there."""
 _WAITING = 6
 """Orders of a worker that wait for files, beside those that are performed."""
 
@@ -33,11 +41,17 @@ class Share:
         jobs: processes.
         memory: bytes.
         sandbox: whether it may run programs in the sandbox, if this machine lets it.
+        emulation: whether it may run those of another platform, if this machine does.
+        patience: seconds that every step may take at least; one that has no end then is begun again elsewhere.
+        store_limit: bytes that its store may take; None for as many as there are.
     """
 
     jobs: int
     memory: int
     sandbox: bool = True
+    emulation: bool = True
+    patience: float = 3600.0
+    store_limit: int | None = None
 
 
 def whole(workers: int = 1) -> Share:
@@ -76,18 +90,22 @@ def distributed() -> None:
     from importlib.util import find_spec
 
     if find_spec("distributed") is None:
+        checkout = program.FOLDER.parent
+        environment = checkout / "scripts/environment"
         raise StackbuildError(
-            "Dask distributed is not installed", next_step="pip install 'stackbuild[dask]' where stackbuild is"
+            "Dask distributed is not installed",
+            next_step=f"{environment} dask, then {checkout}/.venv/dask/bin/stackbuild in stackbuild's place"
+            if environment.is_file()
+            else "pip install 'stackbuild[dask]' where stackbuild is",
         )
 
 
-def resources(store: Store, share: Share) -> Mapping[str, float]:
-    """What a worker offers: so many steps in the `sandbox`, `memory`, and the platforms whose programs run here."""
-    found: dict[str, float] = {"memory": share.memory}
-    if share.sandbox and _sandbox(store):
-        found["sandbox"] = at_once(share)
-        found |= {one: at_once(share) for one in sorted(MACHINES.values()) if runs(one)}
-    return found
+def resources(store: Store, share: Share) -> Amounts:
+    """What a worker offers."""
+    sandbox = share.sandbox and _sandbox(store)
+    wanted = sorted(MACHINES.values()) if share.emulation else [NATIVE]
+    platforms = [one for one in wanted if runs(one)] if sandbox else []
+    return offer(program.identity(), share.memory, platforms, at_once(share))
 
 
 def at_once(share: Share) -> int:
@@ -106,24 +124,42 @@ def join(scheduler: str, name: str, store: Store, share: Share, told: Told) -> N
     from builder.executors import dask_worker
     from builder.executors.bench import Staff, bench
 
-    def opened(manifest: Manifest, shop: Shop, store: Store) -> Cache:
+    def opened(shop: Shop, store: Store) -> tuple[Manifest, Cache]:
+        registry = caching.at(shop.place, environ_with(shop.plain_http))
+        exchange.take(registry, store, [File(shop.manifest, False, shop.size)])
+        manifest = loads(store.source(shop.manifest).read_text("utf-8", "replace"), store.path / "stacks.toml")
         project = Project(manifest=manifest, locks=Locks(store.path), store=store)
         cache = caching.opened(project, shop.place, share=True, told=told, require_signature=shop.require_signature)
         if cache is None:
             raise StackbuildError("this worker is offline, and builds move through the cache", where=name)
-        return cache
+        return manifest, cache
 
     store.sweep()
-    offer = dask_worker.Offer(
+    parts = urlsplit(scheduler)
+    worker = dask_worker.Offer(
         name=name,
         resources=resources(store, share),
         threads=at_once(share) + _WAITING,
         folder=str(store.path / "dask"),
+        host=_bracketed(parts.hostname or "") if parts.scheme == "tcp" else None,  # Whoever reaches it, runs anything.
     )
-    told(f"worker {name}: {share.jobs} cores, " + ", ".join(sorted(offer.resources)))
-    staff = Staff(name=name, opened=opened, now=now, at_once=at_once(share))
+    offered = ", ".join(sorted(one for one in worker.resources if one in {SANDBOX, *MACHINES.values()})) or "no sandbox"
+    told(f"worker {name}: stackbuild {program.identity()}, {share.jobs} cores, {share.memory / 1e9:.1f} GB, {offered}")
+    staff = Staff(
+        name=name,
+        opened=opened,
+        now=now,
+        at_once=at_once(share),
+        patience=Patience(seconds=share.patience),
+        limit=share.store_limit,
+    )
     with bench(store, staff, share.jobs) as made:
-        dask_worker.serve(scheduler, made, offer)
+        dask_worker.serve(scheduler, made, worker)
+
+
+def _bracketed(host: str) -> str:
+    """As hosts stand in URLs (RFC 3986 §3.2.2)."""
+    return f"[{host}]" if ":" in host else host
 
 
 def local(count: int, port: int, folder: Path, share: Share, ready: Callable[[str], None]) -> None:
@@ -138,22 +174,27 @@ def local(count: int, port: int, folder: Path, share: Share, ready: Callable[[st
     def hands(address: str) -> list[dask_local.Hand]:
         return [
             dask_local.Hand(
-                arguments=(
-                    "workers", "--scheduler", address, "--name", str(number),
-                    "--jobs", str(share.jobs), "--memory", str(share.memory),
-                ),
+                arguments=("workers", "--scheduler", address, "--name", str(number), *_arguments(share)),
                 environ={**os.environ, "STACKBUILD_STORE": str(folder / str(number))},
             )
             for number in range(1, count + 1)
-        ]  # fmt: skip
+        ]
 
     dask_local.serve(port, hands, ready)
 
 
+def _arguments(share: Share) -> list[str]:
+    """What `stackbuild workers` is told of a share."""
+    told = ["--jobs", str(share.jobs), "--memory", str(share.memory), "--patience", str(share.patience)]
+    told += [] if share.sandbox else ["--no-sandbox"]
+    told += [] if share.emulation else ["--no-emulation"]
+    return told if share.store_limit is None else [*told, "--store-limit", str(share.store_limit)]
+
+
 def _sandbox(store: Store) -> bool:
-    """Whether this machine lets us make sandboxes."""
+    """Whether this machine lets us make sandboxes: an empty root is mounted and entered, in which there is nothing."""
     with store.workspace() as workspace:
         try:
-            return run(Root(workspace=workspace), Command(argv=("/bin/true",), enter=False)) == 0
+            return run(Root(workspace=workspace), Command(argv=("/nothing",))) == _NOT_FOUND
         except StackbuildError:
             return False

@@ -8,15 +8,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import apt, bumps, commands, conda, lazy, lock, pip, race, scale, start, traffic
+from benchmarks import apt, bumps, commands, conda, lazy, lock, many, pip, race, scale, start, traffic
 from benchmarks.place import Place
 from benchmarks.row import Measure, Row
 
-MODULES = (commands, lock, apt, conda, pip, bumps, start, race, lazy, traffic, scale)
+MODULES = (commands, lock, apt, conda, pip, bumps, start, race, lazy, traffic, many, scale)
 ROWS: dict[str, Measure] = {name: measure for module in MODULES for name, measure in module.ROWS.items()}
 ORDER = (
     *("cold", "no-op", "lock-check", "lock", "apt", "conda", "pip", "numpy-bump", "base-bump", "start", "verify"),
-    *("race", "race-warm", "race-bump", "mount", "load", "security-bump", "push-again", "warm-cache", "lazy"),
+    *("race", "race-warm", "race-bump", "mount", "load", "security-bump", "push-again", "warm-cache", "lazy", "dask"),
     *("plan-scale", "explain-scale"),
 )
 

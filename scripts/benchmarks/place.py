@@ -71,10 +71,10 @@ class Place:
         """
         store = self.folder("store")
         names = ["sources"] if not built else ["version", "images", "sources", "actions", "names", "tables"]
-        _link(self.warm, store, [name for name in names if (self.warm / name).exists()])
+        link(self.warm, store, [name for name in names if (self.warm / name).exists()])
         if built:
             roots = [path.name for path in (self.warm / "roots").glob("*" if unpacked else "interpreter-*")]
-            _link(self.warm / "roots", store / "roots", roots)
+            link(self.warm / "roots", store / "roots", roots)
             for name in ("logs", "tmp"):
                 (store / name).mkdir()
         settle()
@@ -132,7 +132,8 @@ def settle() -> None:
     os.sync()
 
 
-def _link(source: Path, target: Path, names: list[str]) -> None:
+def link(source: Path, target: Path, names: list[str]) -> None:
+    """Share rooms of a store with another one."""
     target.mkdir(parents=True, exist_ok=True)
     if names:
         subprocess.run(["cp", "-al", *(str(source / name) for name in names), str(target)], check=True)

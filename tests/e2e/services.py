@@ -16,7 +16,7 @@ from tests.tools import need, need_root
 _REGISTRY = """
 version: 0.1
 storage: {{filesystem: {{rootdirectory: {folder}}}}}
-http: {{addr: "127.0.0.1:0"}}
+http: {{addr: "{address}:0"}}
 """
 
 
@@ -33,11 +33,11 @@ class Registry:
 
 
 @contextmanager
-def registry(folder: Path, *, more: str = "") -> Iterator[Registry]:
-    """Serve an empty registry on the loopback interface; `more` is appended to its configuration."""
+def registry(folder: Path, *, more: str = "", address: str = "127.0.0.1") -> Iterator[Registry]:
+    """Serve an empty registry at an address of this machine; `more` is appended to its configuration."""
     need("docker-registry")
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "registry.yml").write_text(_REGISTRY.format(folder=folder / "data") + more)
+    (folder / "registry.yml").write_text(_REGISTRY.format(folder=folder / "data", address=address) + more)
     log = folder / "log"
     with log.open("wb") as output:
         command = ["docker-registry", "serve", str(folder / "registry.yml")]

@@ -19,15 +19,20 @@ OTHER = "linux/arm64" if NATIVE == "linux/amd64" else "linux/amd64"
 REF = "1.0"
 
 
-@pytest.fixture(scope="module")
-def both(small: Site, tmp_path_factory: pytest.TempPathFactory, downloads: Path) -> Site:
-    """The small family, built for this machine's platform and for the other one."""
+def emulated() -> None:
+    """Go on only where programs of the other platform run."""
     need("update-binfmts", "qemu-aarch64-static")
     if not (BINFMT / "register").exists():
         subprocess.run(["mount", "-t", "binfmt_misc", "none", str(BINFMT)], check=False)
     subprocess.run(["update-binfmts", "--enable"], check=False, capture_output=True)
     if not runs(OTHER):
         absent(f"this kernel registers no interpreter for {OTHER}")
+
+
+@pytest.fixture(scope="module")
+def both(small: Site, tmp_path_factory: pytest.TempPathFactory, downloads: Path) -> Site:
+    """The small family, built for this machine's platform and for the other one."""
+    emulated()
     manifest = SMALL.replace(f'platforms = ["{NATIVE}"]', f'platforms = ["{NATIVE}", "{OTHER}"]')
     site = small.clone(tmp_path_factory.mktemp("both"), unpacked=True)
     (site.folder / "stacks.toml").write_text(manifest)

@@ -1,0 +1,109 @@
+"""Workers die, hang and run full: a build goes on, and comes to the same."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.cluster import RUN, Cluster, alive, building, cluster, elsewhere, joined, scripts, wait, with_scripts
+from tests.e2e.conftest import SMALL
+from tests.e2e.project import Site, share_sources
+from tests.e2e.services import Registry
+
+
+@pytest.fixture(scope="module")
+def two(small: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with cluster(tmp_path_factory.mktemp("cluster"), 2, small.store_path) as found:
+        yield found
+
+
+@pytest.fixture
+def site(small: Site, registry: Registry, tmp_path: Path) -> Site:
+    return with_scripts(small, registry, tmp_path)
+
+
+def test_what_the_client_has_is_lent_to_workers(site: Site, two: Cluster) -> None:
+    """And the step is performed again by another worker if the first is killed in the middle."""
+    local = site.clone(site.folder.with_name("local"), unpacked=True)
+    before = set(two.logs())
+    with building(site, two, "slow") as (process, said):
+        wait(lambda: bool(set(two.logs()) - before), "no worker has begun the script")
+        (log,) = set(two.logs()) - before
+        killed = two.worker(log.parts[-3])
+        pool = alive(killed)
+        os.kill(killed, signal.SIGKILL)
+        assert process.wait(120) == 0, said.read_text()
+    wait(lambda: not [one for one in pool if Path(f"/proc/{one}/cmdline").exists()], "its processes live on")
+    (local.folder / "stacks.toml").write_text(SMALL + RUN)  # Without a cache.
+    assert "run slow of slow" in "".join(local.run("build", "slow", "--no-start").performed)
+    assert local.digests("slow") == site.digests("slow")
+
+
+def test_a_step_that_hangs_is_begun_again_elsewhere(site: Site, tmp_path: Path) -> None:
+    """Its worker ends with all that it started: here its script is stopped, and does nothing any more."""
+    with (
+        cluster(tmp_path / "cluster", 2, more=("--patience", "10")) as found,
+        building(site, found, "slow") as (process, said),
+    ):
+        wait(lambda: bool(found.logs()), "no worker has begun the script")
+        (log,) = found.logs()
+        worker = found.worker(log.parts[-3])
+        wait(lambda: bool(scripts(worker)), "its script does not run")
+        (script, *_) = scripts(worker)
+        os.kill(script, signal.SIGSTOP)
+        assert process.wait(240) == 0, said.read_text()
+        assert not Path(f"/proc/{script}").exists()
+    assert "run slow of slow:cpu" in said.read_text()
+    assert " s on the worker " in said.read_text()
+    assert "is begun again elsewhere" in said.read_text()
+
+
+def test_a_worker_whose_store_is_full_empties_it(small: Site, site: Site, tmp_path: Path) -> None:
+    """Before it begins the next step; what that reads comes from the cache."""
+    with cluster(tmp_path / "cluster", 0) as found:
+        sources = found.store("full") / "sources/sha256"
+        share_sources(small.store_path, found.store("full"))
+        before = {pin.digest.hex for action in small.planned("base").actions for pin in action.pins}
+        assert before <= {path.name for path in sources.iterdir()}
+        with joined(found, "full", "--store-limit", "1000000"):
+            site.run("build", "slow", *elsewhere(found))
+        assert before
+        assert not before & {path.name for path in sources.iterdir()}
+    local = site.clone(tmp_path / "local", unpacked=True)
+    assert local.digests("slow") == site.digests("slow")
+
+
+def test_a_scheduler_that_dies_is_told(site: Site, tmp_path: Path) -> None:
+    with cluster(tmp_path / "cluster", 1) as found, building(site, found, "slow") as (process, said):
+        wait(lambda: bool(found.logs()), "no worker has begun the script")
+        found.process.kill()
+        assert process.wait(120) == 1
+        assert "the scheduler went away" in said.read_text()
+        assert "Traceback" not in said.read_text()
+
+
+@pytest.mark.catalogue
+def test_workers_that_die_all_the_time_finish(catalogue: Site, registry: Registry, tmp_path: Path) -> None:
+    """Four of them, of which one is killed every ten seconds, from sources to the catalogue's jupyter."""
+    site = catalogue.copy(tmp_path / "site", store=tmp_path / "site-store")
+    with (site.folder / "stacks.toml").open("a") as manifest:
+        manifest.write(f'\n[cache]\nplace = "oci://{registry.host}/dying"\ntrusted = true\n')
+    killed = 0
+    with cluster(tmp_path, 4, catalogue.store_path) as found, building(site, found, "jupyter") as (process, said):
+        while process.poll() is None:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(10)
+                break
+            with suppress(StopIteration, FileNotFoundError):  # One that was killed may still be about to begin again.
+                os.kill(found.worker(str(killed % 4 + 1)), signal.SIGKILL)
+                killed += 1
+            assert killed < 60, said.read_text()
+        assert process.returncode == 0, said.read_text()
+    assert killed
+    assert site.digests("jupyter") == catalogue.digests("jupyter")

@@ -10,6 +10,7 @@ from typing import Any
 
 from builder import unpacked
 from builder.digest import Digest
+from builder.digits import digits
 from builder.errors import StackbuildError
 from builder.store import Store
 
@@ -54,15 +55,19 @@ class Image:
         name, _, group = str(self.config.get("User", "")).partition(":")
         name = name or "0"
         row = self._account(name)
-        if row is None and not name.isdigit():
+        if row is None and not digits(name):
             raise StackbuildError(
                 f"the image's user is not in its passwd: {name}", expected="a name in it, or a number"
             )
         rows = self._rows("etc/group", 4)
         uid, gid = (int(row[2]), int(row[3])) if row else (int(name), 0)
         if group:
-            numbers = [int(one[2]) for one in rows if group in {one[0], one[2]}] or [int(group)]
-            return User(uid=uid, gid=numbers[0])
+            numbers = [int(one[2]) for one in rows if group in {one[0], one[2]}]
+            if not numbers and not digits(group):
+                raise StackbuildError(
+                    f"the image's group is not in its group file: {group}", expected="a name in it, or a number"
+                )
+            return User(uid=uid, gid=numbers[0] if numbers else int(group))
         groups = [int(one[2]) for one in rows if row and row[0] in one[3].split(",")]
         return User(uid=uid, gid=gid, groups=tuple(groups))
 
@@ -76,7 +81,7 @@ class Image:
             text = _text(folder, path)
             if text is not None:
                 rows = [line.split(":") for line in text.splitlines()]
-                return [row for row in rows if len(row) == fields and row[2].isdigit()]
+                return [row for row in rows if len(row) == fields and all(map(digits, row[2 : fields // 2 + 1]))]
         return []
 
 

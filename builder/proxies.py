@@ -11,6 +11,7 @@ from ipaddress import ip_address, ip_network
 from typing import Final
 from urllib.parse import urlsplit
 
+from builder.digits import digits
 from builder.errors import StackbuildError
 from builder.redaction import redact
 
@@ -67,7 +68,7 @@ def _lists(rule: str, host: str, port: int | None) -> bool:
     except ValueError:
         pass  # One of them is a name, or has a port.
     name, colon, number = rule.rpartition(":")
-    if colon and number.isdigit():
+    if colon and digits(number):
         if port is None or int(number) != port:
             return False
         rule = name.strip("[]")

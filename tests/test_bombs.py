@@ -37,6 +37,7 @@ from builder.kinds.oci import archive as oci
 from builder.kinds.oci import documents
 from builder.kinds.pip import metadata, page, sdist, source_build, wheel
 from builder.manifest.read import loads as manifest
+from builder.store import Store
 from builder.transports import registry
 from builder.transports.document import Document
 from tests import bombs

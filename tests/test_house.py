@@ -26,8 +26,8 @@ ROOT: Final = Path(__file__).parent.parent
 LONGEST: Final = 400
 
 ORDER: Final = """
-    advice background chains closure ecosystem escaping frames guarded headers naming purls redaction removal replacing
-    seccomp settling
+    advice background chains closure digits ecosystem escaping frames guarded headers naming purls redaction removal
+    replacing seccomp settling
     errors platforms
     digest lease scratch offline
     licences

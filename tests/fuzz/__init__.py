@@ -3,9 +3,10 @@
     scripts/fuzz --seconds 600          all parsers, each for ten minutes
     scripts/fuzz --seconds 600 wheel    one
 
-`texts.py` and `archives.py` say what the parsers are. A parser may refuse what it reads, as `Parser.refusals`; anything
-else that it raises is a find, and so is a member that leads out of its archive, a second for a kilobyte, or a gigabyte
-of memory. What takes a way of its own is kept in `corpus/`; `tests/test_fuzz_corpus.py` reads it in every run.
+`texts.py`, `archives.py` and `answers.py` say what the parsers are. A parser may refuse what it reads, as
+`Parser.refusals`; anything else that it raises is a find, and so is a member that leads out of its archive, a second
+for a kilobyte, or a gigabyte of memory. What takes a way of its own is kept in `corpus/`; `tests/test_fuzz_corpus.py`
+reads it in every run.
 """
 
 from __future__ import annotations
@@ -50,6 +51,6 @@ class Parser:
 
 def parsers() -> dict[str, Parser]:
     """All of them by name."""
-    from tests.fuzz import archives, texts
+    from tests.fuzz import answers, archives, texts
 
-    return {**texts.PARSERS, **archives.PARSERS}
+    return {**texts.PARSERS, **archives.PARSERS, **answers.PARSERS}

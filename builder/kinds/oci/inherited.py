@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from builder.digest import Digest
+from builder.digits import digits
 from builder.kinds.apt.package import FIELDS, fields_of
 from builder.kinds.oci.inherited_file import InheritedLock, pin, sorted_pins
 from builder.kinds.oci.survey import Surveyed, folder_links, folder_rules, resolve
@@ -67,7 +68,7 @@ def _accounts(text: str, fields: int) -> tuple[str, ...]:
     return tuple(
         ":".join([row[0], "x" if row[1] not in {"", "*", "!"} else row[1], *row[2:]])
         for row in rows
-        if len(row) == fields and row[2].isdigit() and "".join(row).isprintable()
+        if len(row) == fields and all(map(digits, row[2 : fields // 2 + 1])) and "".join(row).isprintable()
     )
 
 

@@ -25,6 +25,7 @@ from typing import Any, cast
 from builder.action import Result, Workshop
 from builder.compression import Codec
 from builder.digest import Digest, Json
+from builder.digits import digits
 from builder.kinds.oci.archive import Layer, Member
 from builder.kinds.oci.inherited_file import InheritedLock
 from builder.kinds.oci.lockfile import BaseLock
@@ -59,8 +60,12 @@ def user(lock: BaseLock, holds: InheritedLock) -> tuple[int, int]:
     rows = [row.split(":") for row in holds.passwd]
     for row in rows:
         if name in {row[0], row[2]}:
-            return int(row[2]), int(group) if group.isdigit() else int(row[3])
-    return (int(name), int(group) if group.isdigit() else 0) if name.isdigit() else (0, 0)
+            return _id(row[2]), _id(group) if digits(group) else _id(row[3])
+    return (_id(name), _id(group)) if digits(name) else (0, 0)
+
+
+def _id(text: str) -> int:
+    return int(text) if digits(text) else 0
 
 
 def change(lock: BaseLock, holds: InheritedLock, layout: Layout) -> Change | None:

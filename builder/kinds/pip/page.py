@@ -19,6 +19,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 from packaging.version import InvalidVersion, Version
 
 from builder.digest import Digest
+from builder.digits import digits
 from builder.errors import HostileInput
 from builder.net import redact
 
@@ -181,7 +182,7 @@ def _file(base: str, href: str, name: str, row: Mapping[str, str | None], page: 
         name=name,
         url=target,
         digest=Digest("sha256:" + hexdigest) if _SHA256.fullmatch(hexdigest) else None,
-        size=int(size) if size.isdigit() else None,
+        size=int(size) if digits(size) else None,
         requires_python=row.get("data-requires-python") or "",
         yanked=row.get("data-yanked") is not None if "sha256" in row else "data-yanked" in row,
         uploaded=_time(row.get("data-upload-time") or ""),

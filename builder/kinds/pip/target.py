@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from packaging.tags import Tag, compatible_tags, cpython_tags
 
+from builder.digits import digits
 from builder.errors import StackbuildError
 
 MACHINES: Mapping[str, str] = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
@@ -84,6 +85,6 @@ def uv_platform(platform: str, glibc: str) -> str:
 
 def _glibc_minor(glibc: str) -> int:
     major, _, minor = glibc.partition(".")
-    if major != "2" or not minor.isdigit():
+    if major != "2" or not digits(minor):
         raise StackbuildError(f"not a version of glibc: {glibc}", expected="2.<number>, as ldd --version prints it")
     return int(minor)

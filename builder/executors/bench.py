@@ -29,7 +29,7 @@ from builder.digest import Digest
 from builder.entry import Entry
 from builder.errors import StackbuildError
 from builder.exchange import File
-from builder.executors.emptying import Room
+from builder.executors.clearing import Limit, Room
 from builder.executors.local import workshop
 from builder.executors.order import Order, Shop, order, waited_for
 from builder.executors.outcome import Failed, Failure, Outcome, outcome, passes
@@ -74,7 +74,7 @@ class Staff:
         now: the time of an entry, in UTC as RFC 3339 writes it.
         at_once: so many actions are performed at once; others wait for files meanwhile.
         patience: watches what is performed.
-        limit: bytes that the store may take; None for as many as there are.
+        limit: how large the store may be; None for as large as it likes.
     """
 
     name: str
@@ -82,7 +82,7 @@ class Staff:
     now: Callable[[], str]
     at_once: int
     patience: Patience
-    limit: int | None = None
+    limit: Limit | None = None
 
 
 @dataclass(slots=True)

@@ -95,14 +95,16 @@ def collect(store: Store, here: Path | None, wish: Wish) -> Collected:
         return _said(who, weighing.weights(found, sizes, moved))
 
 
-def shrink(store: Store, limit: int, wait: float) -> Collected | None:
-    """Bring the store of a worker below so many bytes; None if it is, or is in use for all the seconds of `wait`."""
-    wish = Wish(patience=Patience(now=datetime.now(UTC)), limit=limit, wait=wait)
+def exceeds(store: Store, limit: int) -> bool:
+    """Whether a store holds more than so many bytes."""
     with store.leased():
-        if evicting.size((*rooms(store, Marks(), _ALL), evicting.tools(store))) <= limit:
-            return None
+        return evicting.size((*rooms(store, Marks(), _ALL), evicting.tools(store))) > limit
+
+
+def shrink(store: Store, limit: int) -> Collected | None:
+    """Bring the store of a worker, or of a machine that runs CI, below so many bytes; None if it is in use."""
     try:
-        return collect(store, None, wish)
+        return collect(store, None, Wish(patience=Patience(now=datetime.now(UTC)), limit=limit))
     except InUse:
         return None
 

@@ -12,6 +12,7 @@ from builder import exchange, program
 from builder.cache import Cache, Told
 from builder.errors import StackbuildError
 from builder.exchange import File
+from builder.executors.clearing import Limit
 from builder.executors.order import Shop
 from builder.executors.overdue import Patience
 from builder.executors.placing import SANDBOX, Amounts, offer
@@ -22,7 +23,7 @@ from builder.platforms import MACHINES, NATIVE, runs
 from builder.proxies import loopback
 from builder.sandbox import Command, Root, run
 from builder.store import Store
-from builder.workflow import caching
+from builder.workflow import caching, gc
 from builder.workflow.network import environ_with
 from builder.workflow.project import Project
 from builder.workflow.releases import now
@@ -151,10 +152,16 @@ def join(scheduler: str, name: str, store: Store, share: Share, told: Told) -> N
         now=now,
         at_once=at_once(share),
         patience=Patience(seconds=share.patience),
-        limit=share.store_limit,
+        limit=_limit(store, share.store_limit),
     )
     with bench(store, staff, share.jobs) as made:
         dask_worker.serve(scheduler, made, worker)
+
+
+def _limit(store: Store, size: int | None) -> Limit | None:
+    if size is None:
+        return None
+    return Limit(exceeded=lambda: gc.exceeds(store, size), clear=lambda: gc.shrink(store, size))
 
 
 def _bracketed(host: str) -> str:

@@ -1,4 +1,4 @@
-"""A worker's store that has grown is emptied, while nobody performs a step in it."""
+"""A worker's store that has grown is cleared, while nobody performs a step in it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from threading import Event
 import pytest
 
 from builder.digest import Digest
-from builder.executors import emptying
-from builder.executors.emptying import Room, empty, size
+from builder.executors import clearing
+from builder.executors.clearing import Limit, Room
 from builder.store import Store
+from builder.workflow import gc
 
 
 @pytest.fixture(autouse=True)
 def always(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(emptying, "_EVERY", 0.0)
+    monkeypatch.setattr(clearing, "_EVERY", 0.0)
 
 
 @pytest.fixture
@@ -25,22 +26,12 @@ def threads() -> Iterator[ThreadPoolExecutor]:
         yield found
 
 
-def test_all_that_steps_left_goes(store: Store) -> None:
-    digest = store.put_blob(b"x" * 100_000)
-    store.put_action(digest, {}, {"layers": []})
-    (store.path / "roots/layer-0").mkdir()
-    store.tag("kept", {"digest": digest})
-    before = size(store)
-    empty(store)
-    assert size(store) < before - 100_000
-    assert not store.blob(digest).exists()
-    assert store.action(digest) is None
-    assert not list((store.path / "roots").iterdir())
-    assert store.put_blob(b"again") == Digest.of(b"again")
+def limit(store: Store, size: int) -> Limit:
+    return Limit(exceeded=lambda: gc.exceeds(store, size), clear=lambda: gc.shrink(store, size))
 
 
 def test_it_waits_for_steps_that_are_performed(store: Store, threads: ThreadPoolExecutor) -> None:
-    room, go, first = Room(store, 50_000), Event(), Event()
+    room, go, first = Room(store, limit(store, 50_000)), Event(), Event()
     digest = Digest.of(b"y" * 100_000)
 
     def long() -> bool:
@@ -73,7 +64,7 @@ def test_without_a_limit_nothing_goes(store: Store) -> None:
 
 
 def test_somebody_else_in_the_store_is_left_alone(store: Store) -> None:
-    room = Room(store, 0)
+    room = Room(store, limit(store, 0))
     digest = store.put_blob(b"z")
     with store.leased(), room.entered():
         assert store.blob(digest).exists()

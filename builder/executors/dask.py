@@ -14,6 +14,7 @@ scheduler may still show the old failure to somebody else.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -172,6 +173,16 @@ def _lookout(yard: Yard, found: Round, actions: Sequence[Action]) -> Iterator[No
 @contextmanager
 def _connected(yard: Yard) -> Iterator[Client]:
     """Raises: StackbuildError: nobody answers, or not as TLS wants it."""
+    logging.disable(logging.CRITICAL)  # Dask logs what it cannot do as tracebacks; we say it in words.
+    try:
+        with _client(yard) as client:
+            yield client
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+@contextmanager
+def _client(yard: Yard) -> Iterator[Client]:
     try:
         client = Client(yard.scheduler, timeout="10s", set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError, TypeError, RuntimeError) as error:

@@ -48,7 +48,10 @@ def _wait_for_all_of(session: int) -> None:
     raise AssertionError(f"the killed build still lives: {states}")
 
 
-@pytest.mark.parametrize("seconds", [1.0, 2.5, 5.0])
+EARLY_AND_LATE = [pytest.param(seconds, marks=pytest.mark.catalogue) for seconds in (1.0, 5.0)]
+
+
+@pytest.mark.parametrize("seconds", [2.5, *EARLY_AND_LATE])
 def test_killed_and_run_again(small: Site, tmp_path: Path, seconds: float) -> None:
     """SIGKILL to the command and all it started; the same command then gives what an undisturbed build gives."""
     site = _another(small, tmp_path)

@@ -34,7 +34,7 @@ class Silent:
 def action(name: str, version: int = 1, size: int = 10) -> Action:
     digest = Digest.of(f"{name}{version}".encode())
     pin = Pin(kind="apt", name=name, version="1", filename=name, digest=digest, size=size)
-    return Action(kind="apt", version=version, name=name, options={}, sources={name: pin})
+    return Action(kind="apt", version=version, name=name, options={"parts": []}, sources={name: pin})
 
 
 @pytest.fixture

@@ -64,7 +64,7 @@ def test_a_step_that_hangs_is_begun_again_elsewhere(site: Site, tmp_path: Path) 
     assert "is begun again elsewhere" in said.read_text()
 
 
-def test_a_worker_whose_store_is_full_empties_it(small: Site, site: Site, tmp_path: Path) -> None:
+def test_a_worker_whose_store_is_full_clears_it(small: Site, site: Site, tmp_path: Path) -> None:
     """Before it begins the next step; what that reads comes from the cache."""
     with cluster(tmp_path / "cluster", 0) as found:
         sources = found.store("full") / "sources/sha256"
@@ -73,8 +73,8 @@ def test_a_worker_whose_store_is_full_empties_it(small: Site, site: Site, tmp_pa
         assert before <= {path.name for path in sources.iterdir()}
         with joined(found, "full", "--store-limit", "1000000"):
             site.run("build", "slow", *elsewhere(found))
-        assert before
-        assert not before & {path.name for path in sources.iterdir()}
+        left = [path for path in sources.iterdir() if path.name in before]
+        assert len(left) < len(before) and sum(path.stat().st_size for path in left) <= 1_000_000
     local = site.clone(tmp_path / "local", unpacked=True)
     assert local.digests("slow") == site.digests("slow")
 

@@ -87,7 +87,7 @@ def through_roots_of_processes(bait: Bait) -> str | None:
 
 def through_inherited_folders(bait: Bait) -> str | None:
     for pid in ("self", "1", str(os.getppid())):
-        for number in range(64):
+        for number in range(512):
             for way in ("", "/..", "/../../../../../../../.."):
                 if _any(bait, [f"/proc/{pid}/fd/{number}{way}{bait['file']}"]):
                     return f"{pid} {number}{way}"

@@ -22,6 +22,7 @@ from builder.digest import Digest, Json, canonical, key
 from builder.kinds import kinds
 from builder.manifest import edges
 from builder.manifest.model import Manifest
+from builder.manifest.settings import Audit, CachePlace, Retention
 from builder.platforms import NATIVE
 from builder.project_files import Files, libraries
 
@@ -111,7 +112,17 @@ def _common(manifest: Manifest) -> Manifest:
     project = manifest.project
     if project.cooldown:  # "7 days" is another day every day; only locking asks which.
         project = replace(project, exclude_newer=None)
-    return replace(manifest, project=project, path=Path(), images={}, sets={}, lines={})
+    return replace(
+        manifest,
+        project=project,
+        path=Path(),
+        images={},
+        sets={},
+        lines={},
+        cache=CachePlace(),
+        retention=Retention(),
+        audit=Audit(),
+    )
 
 
 def _fields(found: object) -> Json:

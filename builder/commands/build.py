@@ -117,9 +117,13 @@ def command(
         build.refuse_unsigned(project, chosen)
     if changed and since is None and pushed is None:
         since = merge_base.merge_base(project.manifest.folder, os.environ)
+    siblings = chosen
     if since is not None:
         chosen = since_revision.since(project, since, chosen)
-    planned = build.plan(project, chosen)
+        # The tag of an image is of all its platforms, whichever of them differs.
+        images = {(one.image, one.variant) for one in chosen}
+        siblings = [one for one in siblings if (one.image, one.variant) in images]
+    planned = build.plan(project, siblings)
     if pushed is not None:
         from builder.workflow import pushed as registry
 

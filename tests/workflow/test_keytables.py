@@ -142,6 +142,7 @@ EDITS = {
     "another parent": (in_text("stacks.toml", 'from = "image-0003"', 'from = "image-0004"'), {7, 8}),
     "a comment, which moves every line": (in_text("stacks.toml", "[project]", "# A family.\n\n[project]"), set()),
     "compression": (in_text("stacks.toml", 'name = "family"', 'name = "family"\ncompression = "zstd"'), set(range(9))),
+    "what no plan looks at": (in_text("stacks.toml", "[archives", "[retention]\ndays = 3\n\n[archives"), set()),
     "the layout": (in_text("stacks.toml", "uid = 1000", "uid = 1001"), set(range(9))),
     "an overlay": (in_text("overlays/note/etc/note", "a note", "another"), set(range(1, 9))),
     "the mode of an overlay's file": (_program, set(range(1, 9))),

@@ -5,27 +5,25 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.cluster import RUN, Cluster, alive, building, cluster, elsewhere, joined, scripts, wait, with_scripts
 from tests.e2e.conftest import SMALL
+from tests.e2e.dask.cluster import (
+    RUN,
+    Cluster,
+    alive,
+    building,
+    cluster,
+    elsewhere,
+    joined,
+    scripts,
+    wait,
+)
 from tests.e2e.project import Site, share_sources
 from tests.e2e.services import Registry
-
-
-@pytest.fixture(scope="module")
-def two(small: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with cluster(tmp_path_factory.mktemp("cluster"), 2, small.store_path) as found:
-        yield found
-
-
-@pytest.fixture
-def site(small: Site, registry: Registry, tmp_path: Path) -> Site:
-    return with_scripts(small, registry, tmp_path)
 
 
 def test_what_the_client_has_is_lent_to_workers(site: Site, two: Cluster) -> None:

@@ -7,16 +7,11 @@ from pathlib import Path
 import pytest
 
 from builder.platforms import NATIVE
-from tests.e2e.cluster import Cluster, building, cluster, elsewhere, joined, with_scripts
 from tests.e2e.conftest import SMALL, build, lock
+from tests.e2e.dask.cluster import Cluster, building, cluster, elsewhere, joined
 from tests.e2e.project import Site, share_sources
 from tests.e2e.services import Registry, until
 from tests.e2e.test_platforms import OTHER, emulated
-
-
-@pytest.fixture
-def site(small: Site, registry: Registry, tmp_path: Path) -> Site:
-    return with_scripts(small, registry, tmp_path)
 
 
 def stale(site: Site, image: str, kind: str) -> set[str]:

@@ -15,8 +15,8 @@ import pytest
 
 from builder.signing import Signer
 from tests.e2e import services
-from tests.e2e.cluster import RUN, SLOW, configured
 from tests.e2e.conftest import SMALL, build, lock
+from tests.e2e.dask.cluster import RUN, SLOW, configured
 from tests.e2e.project import ROOT, Site, share_sources
 from tests.e2e.services import docker
 from tests.loopback import certificates

@@ -3,25 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from tests.e2e.cluster import Cluster, building, cluster, elsewhere, with_scripts
+from tests.e2e.dask.cluster import Cluster, building, elsewhere
 from tests.e2e.project import Site
-from tests.e2e.services import Registry
-
-
-@pytest.fixture(scope="module")
-def two(small: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with cluster(tmp_path_factory.mktemp("cluster"), 2, small.store_path) as found:
-        yield found
-
-
-@pytest.fixture
-def site(small: Site, registry: Registry, tmp_path: Path) -> Site:
-    return with_scripts(small, registry, tmp_path)
 
 
 def test_workers_come_to_the_same_digests(small: Site, site: Site, two: Cluster, tmp_path: Path) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from builder.signing import Signer
-from tests.e2e.cluster import (
+from tests.e2e.dask.cluster import (
     Cluster,
     alive,
     cluster,
@@ -24,17 +23,6 @@ from tests.e2e.project import Site
 from tests.e2e.services import Registry
 from tests.loopback import certificates
 from tests.tools import need
-
-
-@pytest.fixture(scope="module")
-def two(small: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with cluster(tmp_path_factory.mktemp("cluster"), 2, small.store_path) as found:
-        yield found
-
-
-@pytest.fixture
-def site(small: Site, registry: Registry, tmp_path: Path) -> Site:
-    return with_scripts(small, registry, tmp_path)
 
 
 def test_nobody_else_reaches_a_cluster_on_loopback(two: Cluster) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import resource
 import shlex
@@ -10,6 +11,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
 from pathlib import Path
 
 from tests.fuzz import CORPUS, parsers
@@ -29,12 +32,16 @@ def main() -> None:
     known = parsers()
     reader = argparse.ArgumentParser(prog="scripts/fuzz", description="Fuzz the parsers of foreign bytes.")
     reader.add_argument("names", nargs="*", metavar="PARSER", help=f"of {', '.join(known)}; all for none")
-    reader.add_argument("--seconds", type=int, default=60, help="for each parser")
+    reader.add_argument("--seconds", type=int, default=60, help="for each parser (default: 60)")
+    reader.add_argument("--jobs", type=int, default=os.cpu_count(), help="parsers at once (default: one for a core)")
     words = reader.parse_args()
     names = words.names or list(known)
     if unknown := set(names) - known.keys():
         reader.error(f"no such parser: {', '.join(sorted(unknown))}")
-    failed = [name for name in names if not _run(name, words.seconds)]
+    # Processes, so that each knows what its own children took.
+    with ProcessPoolExecutor(words.jobs) as pool:
+        sound = pool.map(_run, names, repeat(words.seconds))
+        failed = [name for name, well in zip(names, sound, strict=True) if not well]
     if failed:
         sys.exit(f"finds in: {', '.join(failed)}")
 

@@ -1,18 +1,15 @@
 """The only place that starts a process inside a root file system.
 
 A `Root` is an overlay of unpacked layers with a writable upper folder; a `Command` is what runs in it. Both go as
-JSON to `sandbox_child.py`, which does the namespaces and mounts. There is no network, no host folder, and a fixed
-environment, host name, umask and time zone, unless the command says otherwise.
+JSON to a program of its own, `sandbox_child`, which does the namespaces and mounts. There is no network, no host
+folder, and a fixed environment, host name, umask and time zone, unless the command says otherwise.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import select
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -20,17 +17,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from builder import seccomp
 from builder.errors import StackbuildError
+from builder.sandbox_child.start import Running, begun
 from builder.tree import NEWEST
 
-_CHILD = Path(__file__).with_name("sandbox_child.py")
 _IDS = 65536
 _LONGEST = 6 * 60 * 60.0
 _LOG = 64 << 20
 """Bytes of output that are kept of one command."""
-_LOADER = ("LD_LIBRARY_PATH",)
-"""All that our own interpreter may need of the host's environment: process 1's is readable in the sandbox."""
 
 ENVIRONMENT: Mapping[str, str] = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -95,14 +89,6 @@ class Command:
     longest: float = _LONGEST
 
 
-class Running:
-    """A started command; `pid` is its process 1 as the host sees it."""
-
-    def __init__(self, process: subprocess.Popen[bytes], pid: int) -> None:
-        self.process = process
-        self.pid = pid
-
-
 @contextmanager
 def started(
     root: Root,
@@ -117,7 +103,7 @@ def started(
     Raises:
         StackbuildError: the sandbox could not be made.
     """
-    with _begun(_spec(root, command), stdin, stdout, stderr) as running:
+    with begun(_spec(root, command), stdin, stdout, stderr) as running:
         yield running
 
 
@@ -134,7 +120,7 @@ def run_beside(pid: int, command: Command) -> tuple[int, bytes]:
         StackbuildError: that process has ended, or we may not join it.
     """
     spec = {**_inside(command), "join": pid, "cwd": command.cwd, "parent": os.getpid()}
-    with _begun(spec, subprocess.DEVNULL, subprocess.PIPE, subprocess.STDOUT) as running:
+    with begun(spec, subprocess.DEVNULL, subprocess.PIPE, subprocess.STDOUT) as running:
         said, _ = running.process.communicate()
         return running.process.returncode, said
 
@@ -144,47 +130,6 @@ def signalled(running: Running, number: int) -> None:
     if running.process.poll() is None:
         with suppress(ProcessLookupError):
             os.kill(running.pid, number)
-
-
-@contextmanager
-def _begun(
-    wanted: Mapping[str, Any],
-    stdin: int | IO[bytes] | None,
-    stdout: int | IO[bytes] | None,
-    stderr: int | IO[bytes] | None,
-) -> Iterator[Running]:
-    spec = json.dumps(wanted).encode()
-    spec_r, spec_w = os.pipe()
-    status_r, status_w = os.pipe()
-    process = subprocess.Popen(
-        [sys.executable, "-I", "-S", "-X", "utf8", str(_CHILD), str(spec_r), str(status_w)],
-        pass_fds=(spec_r, status_w),
-        env={name: os.environ[name] for name in _LOADER if name in os.environ},
-        stdin=stdin,
-        stdout=stdout,
-        stderr=stderr,
-        start_new_session=stdin is not None,
-    )
-    os.close(spec_r)
-    os.close(status_w)
-    init = 0
-    try:
-        with os.fdopen(spec_w, "wb") as stream:
-            stream.write(spec)
-        with os.fdopen(status_r, "rb") as stream:
-            said = [json.loads(line) for line in stream.read().splitlines()]
-        failed = next((line for line in said if "error" in line), None)
-        if failed is not None or not said:
-            process.wait()
-            raise _refused(failed or {"error": "the sandbox process died", "errno": 0})
-        init = said[0]["pid"]
-        yield Running(process, init)
-    finally:
-        if process.poll() is None:
-            # The death of process 1 ends its whole namespace, and `process`, its parent, ends once that is done.
-            with suppress(ProcessLookupError):  # It may have ended by itself, and `process` be about to.
-                os.kill(init or process.pid, signal.SIGKILL)
-            process.wait()
 
 
 def run(root: Root, command: Command, *, log: Path | None = None) -> int:
@@ -283,7 +228,6 @@ def _inside(command: Command) -> dict[str, Any]:
         "as_init": command.as_init,
         "enter": command.enter,
         "env": dict(command.env),
-        "filter": seccomp.program(os.uname().machine).hex() if command.enter else "",
         "gid": command.gid,
         "groups": list(command.groups),
         "no_new_privs": command.no_new_privs,
@@ -291,14 +235,3 @@ def _inside(command: Command) -> dict[str, Any]:
         "uid": command.uid,
         "umask": command.umask,
     }
-
-
-def _refused(failed: Mapping[str, Any]) -> StackbuildError:
-    if failed.get("errno") == 1:
-        return StackbuildError(
-            "this host refuses the sandbox",
-            got=str(failed["error"]),
-            expected="user, mount, pid, ipc, uts and network namespaces",
-            next_step="run as root, or as a user with subordinate ids (/etc/subuid) on a kernel that allows them",
-        )
-    return StackbuildError("the sandbox could not be made", got=str(failed["error"]))

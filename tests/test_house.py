@@ -27,7 +27,7 @@ LONGEST: Final = 400
 
 ORDER: Final = """
     advice background chains closure digits ecosystem escaping frames guarded headers naming purls redaction removal
-    replacing seccomp settling
+    replacing settling
     errors platforms
     digest lease scratch offline
     licences
@@ -94,7 +94,7 @@ ONLY_IN: Final = {
     "uv": ("kinds.pip.uv",),
     "yaml": ("exports.yaml_text", "kinds.conda.lockfile"),
     "zstandard": ("compression.zstd", "frames"),
-    # In a root file system: sandbox alone, and the programs that run inside it. On the host: resolvers, git, and
+    # In a root file system: sandbox_child alone, and the programs that run inside it. On the host: resolvers, git, and
     # the whole of stackbuild again, for `verify`. `unpacked` names a constant; `failed` copies as only cp(1) does.
     "subprocess": (
         "checks._imports",
@@ -107,6 +107,7 @@ ONLY_IN: Final = {
         "kinds.pip.uv",
         "program",
         "sandbox",
+        "sandbox_child.start",
         "transports.docker_config",
         "unpacked",
         "workflow.git",

@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from builder.seccomp import program
+from builder.sandbox_child.seccomp import program
 
 ALLOW = 0x7FFF0000
 MACHINES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}

@@ -11,7 +11,8 @@ from builder import unpacked
 from builder.built import Image, User
 from builder.errors import StackbuildError
 from builder.runtimes import HOSTNAME, Container, Start, Starter, watched
-from builder.sandbox import Command, Root, Running, run_beside, signalled, started
+from builder.sandbox import Command, Root, run_beside, signalled, started
+from builder.sandbox_child.start import Running
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -105,6 +106,13 @@ class Place:
         self.run(self.warm, project, "build", *targets)
         return project
 
+    def digests(self, store: Path, project: Path, done: Done) -> dict[str, str]:
+        """Of the manifests of all that a `build --json` built."""
+        targets = tuple(Target.parse(one) for one in json.loads(done.out)["built"])
+        opened = _opened(store, project)
+        planned = build.plan(opened, targets)
+        return {str(one): build.result(opened, planned, one)["manifest"]["digest"] for one in targets}
+
     def result(self, store: Path, project: Path, image: str) -> dict[str, Any]:
         """What a store holds of a built image for this machine: manifest, config, layers."""
         opened, target = open_target(store, project, image)
@@ -113,9 +121,12 @@ class Place:
 
 def open_target(store: Path, folder: Path, image: str) -> tuple[Project, Target]:
     """A project that builds into `store`, and its plain target of this machine's platform."""
+    return _opened(store, folder), Target(image, "cpu", NATIVE)
+
+
+def _opened(store: Path, folder: Path) -> Project:
     os.environ["STACKBUILD_STORE"] = str(store)
-    project = open_project(folder)
-    return project, Target(image, "cpu", NATIVE)
+    return open_project(folder)
 
 
 def edit(project: Path, pattern: str, replacement: str) -> None:

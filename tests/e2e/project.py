@@ -95,6 +95,15 @@ class Site:
                 found += known["result"]["layers"]
         return found
 
+    def forget(self, image: str, kind: str) -> set[str]:
+        """Take an image, and its steps of a kind, out of the store; what the records of the steps were called."""
+        planned = self.planned(image)
+        assert planned.image is not None
+        steps = {action.plan_key.hex for action in planned.actions if action.kind == kind}
+        for one in {*steps, planned.image.plan_key.hex}:
+            (self.store_path / f"actions/{one}.json").unlink()
+        return {f"{one}.json" for one in steps}
+
     def inside(
         self, image: str, script: str, *, volumes: tuple[tuple[Path, str], ...] = (), seconds: float = 240
     ) -> tuple[int, str]:

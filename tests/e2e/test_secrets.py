@@ -107,7 +107,9 @@ def test_nothing_is_left_of_a_channels_credential(small: Site, tmp_path: Path) -
     assert left(secrets, site, said, small) == []
 
 
-@pytest.mark.parametrize("bearer", [False, True], ids=["basic", "token"])
+@pytest.mark.parametrize(  # Who gives a token has been told the login.
+    "bearer", [pytest.param(False, id="basic", marks=pytest.mark.catalogue), pytest.param(True, id="token")]
+)
 def test_nothing_is_left_of_a_registrys_credential(small: Site, tmp_path: Path, bearer: bool) -> None:
     """Of the login in Docker's configuration, nor of the token that the registry gives for it."""
     registry = FakeRegistry()

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 from pathlib import Path
 
-from tests.e2e.dask.cluster import Cluster, building, elsewhere
+from tests.e2e.conftest import SMALL
+from tests.e2e.dask.cluster import RUN, Cluster, alive, building, elsewhere, wait
 from tests.e2e.project import Site
+from tests.tools import need
 
 
 def test_workers_come_to_the_same_digests(small: Site, site: Site, two: Cluster, tmp_path: Path) -> None:
@@ -52,3 +57,33 @@ def test_a_failure_is_told_once_with_its_log(site: Site, two: Cluster) -> None:
     assert "on the worker" in said.err
     said = site.run("build", "laid", *elsewhere(two))
     assert not said.performed  # What does not need it was finished.
+
+
+def test_nobody_else_reaches_a_cluster_on_loopback(two: Cluster) -> None:
+    """A worker of a scheduler at tcp:// runs what anybody sends to its own port: it was open on all interfaces."""
+    need("ss")
+
+    def at() -> list[str]:
+        ours = {two.process.pid, *alive(two.process.pid)}
+        rows = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=True).stdout.splitlines()
+        return [row.split()[3] for row in rows if any(f"pid={one}," in row for one in ours)]
+
+    wait(lambda: len(at()) >= 6, "the scheduler and two workers listen, each with a page of its own")
+    assert not [one for one in at() if not one.startswith("127.0.0.1:")]
+
+
+def test_what_the_client_has_is_lent_to_workers(site: Site, two: Cluster) -> None:
+    """And the step is performed again by another worker if the first is killed in the middle."""
+    local = site.clone(site.folder.with_name("local"), unpacked=True)
+    before = set(two.logs())
+    with building(site, two, "slow") as (process, said):
+        wait(lambda: bool(set(two.logs()) - before), "no worker has begun the script")
+        (log,) = set(two.logs()) - before
+        killed = two.worker(log.parts[-3])
+        pool = alive(killed)
+        os.kill(killed, signal.SIGKILL)
+        assert process.wait(120) == 0, said.read_text()
+    wait(lambda: not [one for one in pool if Path(f"/proc/{one}/cmdline").exists()], "its processes live on")
+    (local.folder / "stacks.toml").write_text(SMALL + RUN)  # Without a cache.
+    assert "run slow of slow" in "".join(local.run("build", "slow", "--no-start").performed)
+    assert local.digests("slow") == site.digests("slow")

@@ -10,11 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import SMALL
 from tests.e2e.dask.cluster import (
-    RUN,
-    Cluster,
-    alive,
     building,
     cluster,
     elsewhere,
@@ -24,23 +20,6 @@ from tests.e2e.dask.cluster import (
 )
 from tests.e2e.project import Site, share_sources
 from tests.e2e.services import Registry
-
-
-def test_what_the_client_has_is_lent_to_workers(site: Site, two: Cluster) -> None:
-    """And the step is performed again by another worker if the first is killed in the middle."""
-    local = site.clone(site.folder.with_name("local"), unpacked=True)
-    before = set(two.logs())
-    with building(site, two, "slow") as (process, said):
-        wait(lambda: bool(set(two.logs()) - before), "no worker has begun the script")
-        (log,) = set(two.logs()) - before
-        killed = two.worker(log.parts[-3])
-        pool = alive(killed)
-        os.kill(killed, signal.SIGKILL)
-        assert process.wait(120) == 0, said.read_text()
-    wait(lambda: not [one for one in pool if Path(f"/proc/{one}/cmdline").exists()], "its processes live on")
-    (local.folder / "stacks.toml").write_text(SMALL + RUN)  # Without a cache.
-    assert "run slow of slow" in "".join(local.run("build", "slow", "--no-start").performed)
-    assert local.digests("slow") == site.digests("slow")
 
 
 def test_a_step_that_hangs_is_begun_again_elsewhere(site: Site, tmp_path: Path) -> None:
@@ -62,6 +41,7 @@ def test_a_step_that_hangs_is_begun_again_elsewhere(site: Site, tmp_path: Path) 
     assert "is begun again elsewhere" in said.read_text()
 
 
+@pytest.mark.catalogue  # tests/test_executors_clearing.py has the rule.
 def test_a_worker_whose_store_is_full_clears_it(small: Site, site: Site, tmp_path: Path) -> None:
     """Before it begins the next step; what that reads comes from the cache."""
     with cluster(tmp_path / "cluster", 0) as found:

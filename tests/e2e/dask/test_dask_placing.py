@@ -14,23 +14,13 @@ from tests.e2e.services import Registry, until
 from tests.e2e.test_platforms import OTHER, emulated
 
 
-def stale(site: Site, image: str, kind: str) -> set[str]:
-    """Let a store forget an image and its steps of a kind; what the steps' results would be called."""
-    planned = site.planned(image)
-    assert planned.image is not None
-    steps = {action.plan_key.hex for action in planned.actions if action.kind == kind}
-    for one in {*steps, planned.image.plan_key.hex}:
-        (site.store_path / f"actions/{one}.json").unlink()
-    return {f"{one}.json" for one in steps}
-
-
 def performed(cluster: Cluster, worker: str) -> set[str]:
     return {path.name for path in (cluster.store(worker) / "actions").iterdir()}
 
 
 def test_a_step_goes_where_its_root_has_room(small: Site, site: Site, tmp_path: Path) -> None:
     """The layer of a wheel takes more than the one worker has."""
-    steps = stale(site, "tool", "pip")
+    steps = site.forget("tool", "pip")
     assert steps
     with cluster(tmp_path / "cluster", 0) as found, joined(found, "small", "--memory", "100"), joined(found, "large"):
         site.run("build", "tool", *elsewhere(found))
@@ -41,7 +31,7 @@ def test_a_step_goes_where_its_root_has_room(small: Site, site: Site, tmp_path: 
 
 @pytest.mark.catalogue  # tests/test_executors_placing.py has the rule.
 def test_a_step_that_is_too_large_for_all_goes_to_the_largest(site: Site, tmp_path: Path) -> None:
-    steps = stale(site, "tool", "pip")
+    steps = site.forget("tool", "pip")
     with (
         cluster(tmp_path / "cluster", 0) as found,
         joined(found, "less", "--memory", "10"),

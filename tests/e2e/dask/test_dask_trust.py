@@ -9,33 +9,16 @@ import pytest
 
 from builder.signing import Signer
 from tests.e2e.dask.cluster import (
-    Cluster,
-    alive,
     cluster,
     configured,
     elsewhere,
     joined,
     secured,
-    wait,
     with_scripts,
 )
 from tests.e2e.project import Site
 from tests.e2e.services import Registry
 from tests.loopback import certificates
-from tests.tools import need
-
-
-def test_nobody_else_reaches_a_cluster_on_loopback(two: Cluster) -> None:
-    """A worker of a scheduler at tcp:// runs what anybody sends to its own port: it was open on all interfaces."""
-    need("ss")
-
-    def at() -> list[str]:
-        ours = {two.process.pid, *alive(two.process.pid)}
-        rows = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=True).stdout.splitlines()
-        return [row.split()[3] for row in rows if any(f"pid={one}," in row for one in ours)]
-
-    wait(lambda: len(at()) >= 6, "the scheduler and two workers listen, each with a page of its own")
-    assert not [one for one in at() if not one.startswith("127.0.0.1:")]
 
 
 @pytest.mark.catalogue  # Who has no certificate asks for ten seconds.

@@ -24,7 +24,8 @@ from builder.errors import HostileInput, StackbuildError
 from builder.headers import bounded
 from builder.kinds.pip.archive import MALFORMED
 from builder.kinds.pip.python import Runnable
-from builder.kinds.pip.wheel import Environment, lay
+from builder.kinds.pip.scheme import Environment
+from builder.kinds.pip.wheel import lay
 from builder.sandbox import ENVIRONMENT, Command, Root, run
 from builder.store import Store
 from builder.tree import NEWEST, Member

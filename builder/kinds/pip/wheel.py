@@ -31,49 +31,10 @@ from installer.utils import SCHEME_NAMES, Scheme, fix_shebang
 from builder.errors import HostileInput
 from builder.headers import bounded
 from builder.kinds.pip.archive import MALFORMED, inflated, limited, malformed, members
+from builder.kinds.pip.scheme import FILE_MODE, PROGRAM_MODE, Environment, cache_path, has_bytecode
 from builder.tree import Bytes, Content, Entry, File, Member, safe
 
-FILE_MODE, PROGRAM_MODE, FOLDER_MODE = 0o664, 0o775, 0o775
-"""Group rights equal user rights, owner 0:0, in every family: families with another gid share these layers."""
-
 _UNSIGNED = ("RECORD", "RECORD.jws", "RECORD.p7s")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Environment:
-    """What wheels are laid into; all that a wheel's tree depends on beside the wheel.
-
-    Attributes:
-        prefix: absolute path, without a trailing slash.
-        python: `3.11`.
-        virtual: whether it is a virtual environment (PEP 405), not the prefix that the Python itself lies in.
-        interpreter: absolute path of the interpreter, for the first line of scripts.
-    """
-
-    prefix: str
-    python: str
-    virtual: bool = True
-
-    @property
-    def interpreter(self) -> str:
-        return f"{self.prefix}/bin/python{self.python}"
-
-    @property
-    def site(self) -> str:
-        """Where modules go, relative to the root of the image."""
-        return f"{self.prefix.strip('/')}/lib/python{self.python}/site-packages"
-
-    def folder(self, scheme: Scheme, distribution: str) -> str:
-        """The folder of an installation scheme, relative to the root (sysconfig, `venv` or `posix_prefix`; pip)."""
-        base = self.prefix.strip("/")
-        headers = f"{base}/include/site" if self.virtual else f"{base}/include"
-        return {
-            "purelib": self.site,
-            "platlib": self.site,
-            "scripts": f"{base}/bin",
-            "headers": f"{headers}/python{self.python}/{distribution}",
-            "data": base,
-        }[scheme]
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,22 +188,6 @@ class _Destination(WheelDestination):
         if entry.path in self.entries:
             raise HostileInput(f"a wheel lays one path twice: {entry.path}", where=self.filename)
         self.entries[entry.path] = entry
-
-
-def has_bytecode(path: str) -> bool:
-    """Whether a module, by its path below site-packages, is compiled ahead.
-
-    A package's own tests are not: of a scientific image they are two fifths of what there is to compile, and nothing
-    imports them but a run of those tests, which Python then compiles as it goes.
-    """
-    *folders, name = path.split("/")
-    return name.endswith(".py") and "tests" not in folders[1:]
-
-
-def cache_path(source: str, python: str) -> str:
-    """Where the bytecode of a source lies (PEP 3147)."""
-    folder, _, name = source.rpartition("/")
-    return f"{folder}/__pycache__/{name.removesuffix('.py')}.cpython-{python.replace('.', '')}.pyc"
 
 
 def _relative(path: str, site: str) -> str:

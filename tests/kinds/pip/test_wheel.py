@@ -15,7 +15,8 @@ from builder.digest import Digest
 from builder.errors import HostileInput, StackbuildError
 from builder.kinds.pip.bytecode import Source
 from builder.kinds.pip.part import in_prefix, write_wheels
-from builder.kinds.pip.wheel import Environment, Laid, lay
+from builder.kinds.pip.scheme import Environment
+from builder.kinds.pip.wheel import Laid, lay
 from builder.layer import write
 from builder.store import Store
 from builder.tree import Bytes

@@ -242,7 +242,7 @@ def test_library_has_one_door(library: str) -> None:
 
 def test_only_the_command_line_exits() -> None:
     """Programs that run in a sandbox end themselves as well: they are nobody's library."""
-    apt = ("kinds.apt.extract", "kinds.apt.install", "kinds.apt.unpack")
+    apt = ("kinds.apt.extract", "kinds.apt.install", "kinds.apt.stage", "kinds.apt.unpack")
     programs = ("sandbox_child", *apt, "kinds.pip.backend_program", "kinds.pip.compile_program", "kinds.conda.worker")
     wrong = [
         f"{path}:{node.lineno}"

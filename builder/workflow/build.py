@@ -16,7 +16,8 @@ from builder.executors.local import execute
 from builder.executors.step import Watcher
 from builder.fetching import Fetcher, Progress, foresee
 from builder.lock import Pin
-from builder.manifest.model import PLAIN, Target
+from builder.manifest.model import Target
+from builder.manifest.settings import PLAIN
 from builder.offline import offline
 from builder.plan import Plan
 from builder.planner import plan_targets, space

@@ -29,7 +29,7 @@ ORDER: Final = """
     advice background chains closure digits ecosystem escaping frames guarded headers naming purls redaction removal
     replacing seccomp settling
     errors platforms
-    digest lease scratch offline
+    digest lease scratch offline file_urls
     licences
     incoming image_index sealing flocks
     tree lock manifest.shape own project_files
@@ -38,6 +38,7 @@ ORDER: Final = """
     credentials
     session
     requester
+    downloading
     net remote sandbox scan listing failed action difference program tar content blob
     weight compression comparison
     layer
@@ -85,11 +86,11 @@ ONLY_IN: Final = {
     "pip": ("kinds.pip.index",),
     "pysequoia": ("kinds.apt.keyring",),
     "rattler": ("kinds.conda.matching", "kinds.conda.worker"),
-    "requests": ("net", "requester", "session"),
+    "requests": ("downloading", "net", "requester", "session"),
     "rich": ("commands",),
     "tomli": ("kinds.fetch.lockfile", "manifest", "user_config"),
     "urllib.request": (),
-    "urllib3": ("net", "session"),
+    "urllib3": ("downloading", "session"),
     "tomlkit": ("manifest.pins",),
     "uv": ("kinds.pip.uv",),
     "yaml": ("exports.yaml_text", "kinds.conda.lockfile"),

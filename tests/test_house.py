@@ -31,7 +31,7 @@ ORDER: Final = """
     errors platforms
     digest lease scratch offline file_urls
     licences
-    incoming image_index sealing flocks
+    incoming image_index image_layout sealing flocks
     tree lock manifest.shape own project_files
     store interpreter waiver cells sandbox_child untar manifest.fragments manifest.lines proxies
     user_config

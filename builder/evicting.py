@@ -120,7 +120,7 @@ class Ranks:
         left, right = (
             {entry.path for room in rooms for entry in room.entries if entry.kept} for rooms in (before, after)
         )
-        return frozenset(text for text in self._store.indexed() if self._needed(text) & (left - right))
+        return frozenset(text for text in self._store.images.indexed() if self._needed(text) & (left - right))
 
     def _needed(self, text: str) -> set[Path]:
         """The blobs that an image needs, itself among them."""

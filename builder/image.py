@@ -15,7 +15,8 @@ from builder.action import Action, Result, Workshop
 from builder.digest import Json, canonical
 from builder.errors import StackbuildError
 from builder.manifest.env import PATH, image_env, programs
-from builder.manifest.model import Image, Manifest, Target
+from builder.manifest.image import Image
+from builder.manifest.model import Manifest, Target
 from builder.store import Store
 from builder.tree import NEWEST
 

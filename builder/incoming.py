@@ -87,3 +87,17 @@ class Incoming:
             os.fsync(self._file.fileno())
             os.rename(self.path, final)
         return final
+
+
+def put(final: Path, scratch: Path, data: bytes) -> None:
+    """Write a whole file under its final name.
+
+    Raises:
+        StackbuildError: it cannot be written.
+    """
+    with writing(final):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        scratch.mkdir(exist_ok=True)
+    with Incoming(final.parent, scratch) as incoming:
+        incoming.write(data)
+        incoming.publish(final.name)

@@ -1,38 +1,30 @@
 """The only HTTP client: verify, retry, resume.
 
 `Client.download` keeps nothing that was not checked: bytes stream into a temporary file, size and digest are
-compared, and only then does the file get its name. `Client.get` is for small documents whose caller verifies
-them (a signed InRelease, an index page at lock time).
+compared, and only then does the file get its name (`downloading.py`). `Client.get` is for small documents whose caller
+verifies them (a signed InRelease, an index page at lock time).
 
 A single request is `requester.py`'s business, and how this machine gets there (proxies, CA, logins) is `session.py`'s.
-`file:` URLs are read from disk.
+`file:` URLs are read from disk (`file_urls.py`).
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
-from urllib.parse import unquote, urlsplit
 
 import requests
-import urllib3
-from urllib3.exceptions import HTTPError
 
+from builder import downloading, file_urls
 from builder.digest import Digest
 from builder.errors import HostileInput, StackbuildError, Unreachable, raise_all
 from builder.incoming import Incoming
-from builder.redaction import redact as redact
+from builder.redaction import redact
 from builder.requester import ATTEMPTS, Authority, Body, Requester
-
-Progress = Callable[[int], None]
-"""Called with the number of bytes that just arrived."""
 
 _CHUNK = 1 << 18
 _AT_ONCE = 16
@@ -146,7 +138,7 @@ class Client:
             Unreachable: no answer, or one that is not 200.
             HostileInput: more than `limit` bytes.
         """
-        if _local_path(url) is not None:
+        if file_urls.path_of(url) is not None:
             return url, self.get(url, limit=limit)
         with self._requester.ask("GET", url, dict(headers or {}), stream=True) as answer:
             return answer.url, b"".join(_limited(answer, limit))
@@ -159,8 +151,8 @@ class Client:
         Raises:
             Unreachable: no answer, or the server does not do ranges.
         """
-        if (path := _local_path(url)) is not None:
-            with _opened(path) as stream:
+        if (path := file_urls.path_of(url)) is not None:
+            with file_urls.opened(path) as stream:
                 whole = path.stat().st_size
                 first = max(0, whole + start) if start < 0 else start
                 stream.seek(first)
@@ -185,17 +177,7 @@ class Client:
         Raises:
             Unreachable: no answer, or a broken one.
         """
-        hasher, size = hashlib.sha256(), 0
-        try:
-            for chunk in self._stream(url, {"Accept-Encoding": "identity"}, resume=0):
-                hasher.update(chunk)
-                size += len(chunk)
-                into.write(chunk)
-        except (urllib3.exceptions.HTTPError, OSError) as error:  # raw streams raise urllib3's own errors
-            raise Unreachable(f"truncated download: {redact(url)}", got=type(error).__name__) from None
-        digest = Digest("sha256:" + hasher.hexdigest())
-        into.commit(digest)
-        return digest, size
+        return downloading.learn(self._requester, url, into)
 
     def size(self, url: str) -> int:
         """The size in bytes that the server claims for a file.
@@ -203,8 +185,8 @@ class Client:
         Raises:
             Unreachable: no answer, or one without a length.
         """
-        if (path := _local_path(url)) is not None:
-            with _opened(path) as stream:
+        if (path := file_urls.path_of(url)) is not None:
+            with file_urls.opened(path) as stream:
                 return os.fstat(stream.fileno()).st_size
         answer = self._requester.ask("HEAD", url, {"Accept-Encoding": "identity"})
         length = answer.headers.get("Content-Length")
@@ -219,7 +201,7 @@ class Client:
         digest: Digest,
         size: int,
         into: Incoming,
-        progress: Progress | None = None,
+        progress: downloading.Progress | None = None,
     ) -> None:
         """Stream the first URL that holds the file into `into`, and commit it once size and digest are right.
 
@@ -231,7 +213,7 @@ class Client:
         missing: Unreachable | None = None
         for url in urls:
             try:
-                self._fill(url, digest=digest, size=size, into=into, progress=progress)
+                downloading.fill(self._requester, url, digest=digest, size=size, into=into, progress=progress)
                 into.commit(digest)
                 return
             except Unreachable as error:
@@ -242,78 +224,13 @@ class Client:
             raise wrong
         raise missing or Unreachable(f"no source for {digest}")
 
-    def _fill(self, url: str, *, digest: Digest, size: int, into: Incoming, progress: Progress | None) -> None:
-        """One URL into the temporary file; what a broken connection left is resumed with a Range request."""
-        into.truncate()
-        hasher, done = hashlib.sha256(), 0
-        for attempt in range(ATTEMPTS):
-            headers = {"Accept-Encoding": "identity"}
-            if done:
-                headers["Range"] = f"bytes={done}-"
-            try:
-                for chunk in self._stream(url, headers, resume=done):
-                    if chunk is _RESTART:
-                        into.truncate()
-                        hasher, done = hashlib.sha256(), 0
-                        continue
-                    done += len(chunk)
-                    if done > size:
-                        raise HostileInput(f"wrong size: {redact(url)}", expected=f"{size} bytes", got="more than that")
-                    hasher.update(chunk)
-                    into.write(chunk)
-                    if progress:
-                        progress(len(chunk))
-            except (requests.RequestException, HTTPError):
-                pass
-            except Unreachable:
-                if not done:
-                    raise
-                break  # There is no more of it (HTTP 416), or the server went away for good.
-            if done == size:
-                break
-            if attempt + 1 < ATTEMPTS:
-                time.sleep(0.2 * 2**attempt)
-        if done != size:
-            raise Unreachable(
-                f"truncated download: {redact(url)}",
-                expected=f"{size} bytes",
-                got=f"{done} bytes after {attempt + 1} attempts; nothing was kept",
-                next_step="run the same command again",
-            )
-        got = "sha256:" + hasher.hexdigest()
-        if got != digest:
-            raise HostileInput(
-                f"wrong digest: {redact(url)}",
-                expected=digest,
-                got=f"{got}; nothing was kept",
-                next_step="find out who changed the file; a lock never moves by itself",
-            )
-
-    def _stream(self, url: str, headers: dict[str, str], *, resume: int) -> Iterator[bytes]:
-        if (path := _local_path(url)) is not None:
-            with _opened(path) as stream:
-                stream.seek(resume)
-                while chunk := stream.read(_CHUNK):
-                    yield chunk
-            return
-        with self._requester.ask("GET", url, headers, stream=True) as answer:
-            if resume and answer.status_code != 206:
-                yield _RESTART
-            elif resume and not answer.headers.get("Content-Range", "").startswith(f"bytes {resume}-"):
-                raise Unreachable(f"wrong range of {redact(url)}", expected=f"bytes {resume}-")
-            yield from answer.raw.stream(_CHUNK, decode_content=False)
-
     def _retried(self, url: str, limit: int, headers: dict[str, str]) -> Iterator[bytes]:
-        if (path := _local_path(url)) is not None:
-            with _opened(path) as stream:
+        if (path := file_urls.path_of(url)) is not None:
+            with file_urls.opened(path) as stream:
                 yield stream.read(limit)
             return
         with self._requester.ask("GET", url, headers, stream=True) as answer:
             yield from _limited(answer, limit)
-
-
-_RESTART = b""
-"""Yielded by `_stream` when a server ignored our Range: what follows begins at byte 0."""
 
 
 def _limited(answer: requests.Response, limit: int) -> Iterator[bytes]:
@@ -326,18 +243,3 @@ def _limited(answer: requests.Response, limit: int) -> Iterator[bytes]:
             yield chunk
     except requests.RequestException as error:
         raise Unreachable(f"truncated answer: {redact(answer.url)}", got=type(error).__name__) from None
-
-
-def _local_path(url: str) -> Path | None:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return None  # The client says what it is not.
-    return Path(unquote(parts.path)) if parts.scheme == "file" else None
-
-
-def _opened(path: Path):  # type: ignore[no-untyped-def]
-    try:
-        return path.open("rb")
-    except OSError as error:
-        raise Unreachable(f"cannot read {path}", got=str(error.strerror)) from None

@@ -6,7 +6,7 @@ import io
 from typing import Protocol
 
 from builder.errors import HostileInput
-from builder.net import redact
+from builder.redaction import redact
 
 _AHEAD = 64 << 10
 _LIMIT = 16 << 20

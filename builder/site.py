@@ -11,7 +11,8 @@ from builder.compression import Codec
 from builder.errors import StackbuildError
 from builder.lock import Lock, Pin
 from builder.locks import Locks, held
-from builder.manifest.model import Image, Manifest, Target
+from builder.manifest.image import Image
+from builder.manifest.model import Manifest, Target
 from builder.manifest.settings import Layout
 
 

@@ -21,19 +21,19 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from builder import flocks, image_index, lease, scratch, sealing
+from builder import flocks, lease, scratch, sealing
 from builder.digest import Digest, Json
 from builder.errors import HostileInput, StackbuildError
-from builder.incoming import Incoming, writing
+from builder.image_layout import ImageLayout
+from builder.incoming import Incoming, put, writing
 from builder.settling import settle
 
 FORMAT = "1"
-_INDEX = "images/index.json"
 
 
 def default_path(environ: Mapping[str, str]) -> Path:
@@ -48,10 +48,14 @@ class Store:
     """One store; safe with many processes, as every name appears at once and whole.
 
     What is in use is not collected as garbage: whoever works with a store holds a lease of it (`hold`, `leased`).
+
+    Attributes:
+        images: which of its images have names.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.images = ImageLayout(path)
         self._lease: IO[bytes] | None = None
 
     def __reduce__(self) -> tuple[type[Store], tuple[Path]]:
@@ -92,10 +96,8 @@ class Store:
     def _create(self) -> None:
         for name in ("images/blobs/sha256", "sources/sha256", "actions", "roots", "logs", "tmp"):
             (self.path / name).mkdir(parents=True, exist_ok=True)
-        with self.guarded("index"):  # Another process may have made the store just now, and tagged in it.
-            self._write("images/oci-layout", image_index.LAYOUT)
-            if not (self.path / _INDEX).exists():
-                self._write(_INDEX, image_index.EMPTY)
+        with self.images.guarded():  # Another process may have made the store just now, and tagged in it.
+            self.images.create()
             if not (self.path / "version").exists():  # Leases are locks of that very file.
                 settle(self.path / "images")
                 self._write("version", (FORMAT + "\n").encode())
@@ -220,53 +222,6 @@ class Store:
     def put_action(self, key: Digest, document: Json, result: Json) -> None:
         self._write(f"actions/{key.hex}.json", sealing.sealed(document, result))
 
-    # Image index -------------------------------------------------------------------------------------------
-
-    def tag(self, name: str, descriptor: Mapping[str, Json]) -> None:
-        """Let `name` mean this manifest or index; the only writer of `index.json`, one process at a time."""
-        with self.guarded("index"):
-            self._index_is(image_index.tagged(self._index(), name, descriptor))
-
-    def untag(self, digests: Collection[str]) -> None:
-        """Let nothing name these manifests and indexes any more."""
-        with self.guarded("index"):
-            self._index_is(image_index.without(self._index(), digests))
-
-    def _index_is(self, data: bytes) -> None:
-        """Write the index, if that is news; what it names is on the disk before, as nothing else would miss it."""
-        final = self.path / _INDEX
-        if not final.exists() or final.read_bytes() != data:
-            with writing(final):
-                settle(self.path / "images/blobs/sha256")
-            self._write(_INDEX, data)
-            settle(final.parent)
-
-    def tags(self) -> dict[str, str]:
-        """Every tag of the layout, with the digest of what it names."""
-        return image_index.tags(self._index())
-
-    def indexed(self) -> tuple[str, ...]:
-        """The digests of all that the layout's index names, tagged or not, by whatever tool.
-
-        Raises:
-            StackbuildError: there is no index, so nobody can tell.
-        """
-        return tuple(map(image_index.digest, self._index(missing=False)["manifests"]))
-
-    def _index(self, *, missing: bool = True) -> dict[str, Any]:
-        """The index; if it is `missing`, which is what the error below asks for, one without names."""
-        path = self.path / _INDEX
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError:
-            data = image_index.EMPTY if missing else b""
-        if (index := image_index.parsed(data)) is not None:
-            return index
-        raise StackbuildError(
-            f"the store's image index is damaged: {path}",
-            next_step=f"rm {path}, then build again: what is built is only tagged anew",
-        )
-
     # Scratch -----------------------------------------------------------------------------------------------
 
     @property
@@ -308,10 +263,4 @@ class Store:
         return self.path / name
 
     def _write(self, name: str, data: bytes) -> None:
-        final = self.path / name
-        with writing(final):
-            final.parent.mkdir(parents=True, exist_ok=True)
-            self.scratch.mkdir(exist_ok=True)
-        with Incoming(final.parent, self.scratch) as incoming:
-            incoming.write(data)
-            incoming.publish(final.name)
+        put(self.path / name, self.scratch, data)

@@ -21,7 +21,8 @@ from fnmatch import fnmatchcase
 from builder.errors import StackbuildError
 from builder.lock import Lock, Pin
 from builder.locks import formats
-from builder.manifest.model import Manifest, PackageSet, Target
+from builder.manifest.image import PackageSet
+from builder.manifest.model import Manifest, Target
 from builder.manifest.shape import request_name
 
 Before = Mapping[str, Lock | None]

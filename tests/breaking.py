@@ -122,7 +122,7 @@ def state(site: Site) -> dict[str, Any]:
     folders = ("logs", "took", "tmp")  # What a step said, and how long it took, is lost if that was not written then.
     files = (path.relative_to(site.store.path) for path in site.store.path.rglob("*"))
     return {
-        "tags": site.store.tags(),
+        "tags": site.store.images.tags(),
         "stale": [action.name for action in build.stale(project, build.plan(project, targets), targets)],
         "pushed": sorted(set(pushed)),
         "files": sorted(str(path) for path in files if path.parts[0] not in folders),

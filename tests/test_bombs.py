@@ -36,6 +36,7 @@ from builder.kinds.npm import tarball as npm
 from builder.kinds.oci import archive as oci
 from builder.kinds.oci import documents
 from builder.kinds.pip import metadata, page, sdist, source_build, wheel
+from builder.kinds.pip.scheme import Environment
 from builder.manifest.read import loads as manifest
 from builder.store import Store
 from builder.transports import registry
@@ -49,7 +50,7 @@ MEMORY = 200 << 20
 DISK = 700 << 20
 WHEEL = "x-1-py3-none-any.whl"
 INFO = "x-1.dist-info"
-VENV = wheel.Environment(prefix="/opt/venv", python="3.11")
+VENV = Environment(prefix="/opt/venv", python="3.11")
 
 
 def _lowered() -> None:

@@ -33,7 +33,7 @@ def registry() -> Iterator[FakeUploads]:
 @pytest.fixture
 def site(tmp_path: Path, registry: FakeUploads, monkeypatch: pytest.MonkeyPatch) -> Site:
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr("builder.net.time.sleep", lambda _: None)
+    monkeypatch.setattr("builder.requester.time.sleep", lambda _: None)
     return Site(tmp_path, registry.host)
 
 

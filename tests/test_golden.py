@@ -20,7 +20,7 @@ from builder.action import Action, Result, Workshop
 from builder.digest import Digest
 from builder.kinds.pip.bytecode import Source
 from builder.kinds.pip.part import write_wheels
-from builder.kinds.pip.wheel import Environment
+from builder.kinds.pip.scheme import Environment
 from builder.lock import Lock, Pin
 from builder.locks import Locks
 from builder.manifest.model import Target

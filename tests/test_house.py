@@ -29,15 +29,16 @@ ORDER: Final = """
     advice background chains closure digits ecosystem escaping frames guarded headers naming purls redaction removal
     replacing settling
     errors platforms
-    digest lease scratch offline
+    digest lease scratch offline file_urls
     licences
-    incoming image_index sealing flocks
+    incoming image_index image_layout sealing flocks
     tree lock manifest.shape own project_files
     store interpreter waiver cells sandbox_child untar manifest.fragments manifest.lines proxies
     user_config
     credentials
     session
     requester
+    downloading
     net remote sandbox scan listing failed action difference program tar content blob
     weight compression comparison
     layer
@@ -85,11 +86,11 @@ ONLY_IN: Final = {
     "pip": ("kinds.pip.index",),
     "pysequoia": ("kinds.apt.keyring",),
     "rattler": ("kinds.conda.matching", "kinds.conda.worker"),
-    "requests": ("net", "requester", "session"),
+    "requests": ("downloading", "net", "requester", "session"),
     "rich": ("commands",),
     "tomli": ("kinds.fetch.lockfile", "manifest", "user_config"),
     "urllib.request": (),
-    "urllib3": ("net", "session"),
+    "urllib3": ("downloading", "session"),
     "tomlkit": ("manifest.pins",),
     "uv": ("kinds.pip.uv",),
     "yaml": ("exports.yaml_text", "kinds.conda.lockfile"),
@@ -243,7 +244,7 @@ def test_library_has_one_door(library: str) -> None:
 
 def test_only_the_command_line_exits() -> None:
     """Programs that run in a sandbox end themselves as well: they are nobody's library."""
-    apt = ("kinds.apt.extract", "kinds.apt.install", "kinds.apt.unpack")
+    apt = ("kinds.apt.extract", "kinds.apt.install", "kinds.apt.stage", "kinds.apt.unpack")
     programs = ("sandbox_child", *apt, "kinds.pip.backend_program", "kinds.pip.compile_program", "kinds.conda.worker")
     wrong = [
         f"{path}:{node.lineno}"

@@ -20,7 +20,7 @@ LOGIN = "bob:hunter2"
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("builder.net.time.sleep", lambda _: None)
+    monkeypatch.setattr("builder.requester.time.sleep", lambda _: None)
 
 
 @pytest.fixture

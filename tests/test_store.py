@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import random
 import shutil
@@ -12,7 +11,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -154,7 +152,7 @@ def test_read_only_store(small_disk: Path) -> None:
         lambda: source(reopened, b"x"),
         lambda: reopened.put_blob(b"x"),
         lambda: reopened.put_action(Digest.of(b"x"), {}, {}),
-        lambda: reopened.tag("x", {}),
+        lambda: reopened.images.tag("x", {}),
         lambda: reopened.workspace().__enter__(),
     ):
         with pytest.raises(StackbuildError, match="cannot write to the store") as caught:
@@ -193,77 +191,6 @@ def test_full_disk_while_an_action_is_noted(small_disk: Path) -> None:
         store.put_action(Digest.of(b"x"), {}, {"x": "y" * (4 << 20)})
     assert store.action(Digest.of(b"x")) is None
     assert list((store.path / "actions").iterdir()) == []
-
-
-def _tag_many(path: Path, word: str) -> None:
-    store = Store(path)
-    for number in range(40):
-        store.tag(f"{word}-{number}", {"digest": f"{word}{number}", "size": number})
-
-
-def test_index_is_written_by_many_processes_at_once(store: Store) -> None:
-    context = multiprocessing.get_context("spawn")
-    words = ("a", "b", "c")
-    running = [context.Process(target=_tag_many, args=(store.path, word)) for word in words]
-    for one in running:
-        one.start()
-    for one in running:
-        one.join(60)
-    names = [f"{word}-{number}" for word in words for number in range(40)]
-    assert set(names) <= store.tags().keys()
-    index = json.loads((store.path / "images/index.json").read_bytes())
-    assert [one["annotations"]["org.opencontainers.image.ref.name"] for one in index["manifests"]] == sorted(names)
-
-
-def test_store_made_twice_at_once_keeps_its_tags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second process that was creating the same store wrote an empty index over the first one's tags."""
-    store = Store(tmp_path / "store")
-    reached, late = threading.Event(), threading.Event()
-    exists = Path.exists
-
-    def slow(path: Path, **options: bool) -> bool:
-        found = exists(path, **options)
-        if path.name == "index.json" and threading.current_thread().name == "second":
-            reached.set()
-            late.wait(0.3)
-        return found
-
-    monkeypatch.setattr(Path, "exists", slow)
-    second = threading.Thread(target=Store.open, args=(store.path,), name="second")
-    second.start()
-    assert reached.wait(60)
-    Store.open(store.path).tag("mine", {"size": 1})
-    late.set()
-    second.join()
-    assert "mine" in store.tags()
-
-
-@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"{}", b'{"manifests": 1}'])
-def test_damaged_index_says_what_to_do(data: bytes, store: Store) -> None:
-    (store.path / "images/index.json").write_bytes(data)
-    uses: list[Callable[[], object]] = [store.tags, lambda: store.tag("x", {})]
-    for use in uses:
-        with pytest.raises(StackbuildError, match="image index is damaged") as caught:
-            use()
-        assert "rm " in caught.value.next_step
-
-
-def test_index_that_was_removed_is_made_anew(store: Store) -> None:
-    """The error about a damaged index has one remove it; then there was the same error about a missing one."""
-    (store.path / "images/index.json").unlink()
-    assert store.tags() == {}
-    with pytest.raises(StackbuildError, match="image index is damaged"):
-        store.indexed()  # For the collector, who would take every image for unnamed.
-    store.tag("a", {"digest": "1"})
-    assert store.tags() == {"a": "1"}
-    assert store.indexed() == ("1",)
-
-
-def test_tag_moves(store: Store) -> None:
-    store.tag("a", {"digest": "1"})
-    store.tag("b", {"digest": "2"})
-    store.tag("a", {"digest": "3"})
-    assert store.tags() == {"a": "3", "b": "2"}
 
 
 def test_sweep_leaves_what_is_in_use(store: Store) -> None:
@@ -341,7 +268,7 @@ while True:
                 incoming.write(data[at : at + 5000])
             incoming.commit(Digest.of(data))
     store.put_action(Digest.of(b"%d" % number), {"n": number}, {"layers": []})
-    store.tag(f"tag-{number % 5}", {"digest": Digest.of(data), "size": len(data)})
+    store.images.tag(f"tag-{number % 5}", {"digest": Digest.of(data), "size": len(data)})
     with store.workspace() as folder:
         (folder / "rubbish").write_bytes(data)
 """
@@ -369,7 +296,7 @@ def test_kill_9_leaves_nothing_half_written(tmp_path: Path) -> None:
     actions = list((path / "actions").iterdir())
     assert actions
     assert all(store.action(Digest("sha256:" + one.stem)) for one in actions)
-    assert "tag-1" in store.tags()
+    assert "tag-1" in store.images.tags()
     assert left > 0
     store.sweep()
     assert list((path / "tmp").iterdir()) == []

@@ -25,8 +25,8 @@ from builder.exports import Scope, Subject
 from builder.exports.yaml_text import dumps
 from builder.kinds.kernelspec import document
 from builder.kinds.kernelspec.request import Request, inherited
-from builder.manifest.model import PLAIN, Target
-from builder.manifest.settings import Layout
+from builder.manifest.model import Target
+from builder.manifest.settings import PLAIN, Layout
 
 SCOPE = Scope.IMAGE
 DIGESTS = True

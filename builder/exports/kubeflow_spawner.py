@@ -20,7 +20,8 @@ from builder.digest import Json
 from builder.errors import StackbuildError
 from builder.exports import Scope, Subject
 from builder.exports.yaml_text import dumps
-from builder.manifest.model import Image, Manifest, Target
+from builder.manifest.image import Image
+from builder.manifest.model import Manifest, Target
 
 SCOPE = Scope.FAMILY
 DIGESTS = True

@@ -7,7 +7,8 @@ from collections.abc import Container
 
 from builder.exports import Scope, Subject
 from builder.manifest import edges
-from builder.manifest.model import PLAIN, Manifest
+from builder.manifest.model import Manifest
+from builder.manifest.settings import PLAIN
 
 SCOPE = Scope.FAMILY
 

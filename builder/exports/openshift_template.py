@@ -23,7 +23,7 @@ from builder.digest import Json
 from builder.errors import StackbuildError
 from builder.exports import Scope, Subject
 from builder.exports.yaml_text import dumps
-from builder.manifest.model import PLAIN
+from builder.manifest.settings import PLAIN
 
 SCOPE = Scope.IMAGE
 DIGESTS = True

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from builder.errors import StackbuildError
 from builder.exports import Scope, Subject
-from builder.manifest.model import PYPI
+from builder.manifest.settings import PYPI
 
 SCOPE = Scope.TARGET
 

@@ -11,7 +11,9 @@ from typing import Any
 
 from builder import kinds
 from builder.digest import Json
-from builder.manifest.model import PLAIN, Manifest, Origin, Target
+from builder.manifest.image import Origin
+from builder.manifest.model import Manifest, Target
+from builder.manifest.settings import PLAIN
 from builder.manifest.shape import Finding, join
 from builder.manifest.validate import Tables, tables, texts
 from builder.manifest.variants import Grid

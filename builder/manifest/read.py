@@ -17,10 +17,11 @@ import tomli
 from builder.digest import Json
 from builder.errors import StackbuildError, raise_all
 from builder.manifest import edges, validate, variants
+from builder.manifest.image import Image, Origin, PackageSet
 from builder.manifest.lines import Lines, locate
-from builder.manifest.model import PLAIN, Image, Manifest, Origin, PackageSet
+from builder.manifest.model import Manifest
 from builder.manifest.schema import declaration
-from builder.manifest.settings import Acceptance, Archive, Audit, CachePlace, Layout, Project, Retention, Variant
+from builder.manifest.settings import PLAIN, Acceptance, Archive, Audit, CachePlace, Layout, Project, Retention, Variant
 from builder.manifest.shape import Finding, findings, join
 from builder.manifest.tables.image import requests
 

@@ -6,6 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+PLAIN = "cpu"
+"""The variant without a suffix, which every manifest has."""
+
+PYPI = "pypi"
+"""The name of the public Python package index, which every manifest has."""
+
+CONDA_FORGE = "conda-forge"
+"""The name of the public conda channel that every manifest has."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:

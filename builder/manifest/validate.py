@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 
-from builder.manifest.model import CONDA_FORGE, PLAIN, PYPI, Origin
+from builder.manifest.image import Origin
+from builder.manifest.settings import CONDA_FORGE, PLAIN, PYPI
 from builder.manifest.shape import Finding, Names, Schema, join, show, unknown
 
 Tables: TypeAlias = Mapping[str, Mapping[str, Any]]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from builder.manifest.model import PLAIN
+from builder.manifest.settings import PLAIN
 from builder.manifest.shape import Finding, Names, join, show, unknown
 from builder.manifest.validate import Tables, names, tables, texts
 

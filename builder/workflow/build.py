@@ -16,7 +16,8 @@ from builder.executors.local import execute
 from builder.executors.step import Watcher
 from builder.fetching import Fetcher, Progress, foresee
 from builder.lock import Pin
-from builder.manifest.model import PLAIN, Target
+from builder.manifest.model import Target
+from builder.manifest.settings import PLAIN
 from builder.offline import offline
 from builder.plan import Plan
 from builder.planner import plan_targets, space
@@ -150,7 +151,7 @@ def _ends(project: Project, planned: Mapping[Target, Planned]) -> dict[str, Dige
 
 def remember(project: Project, planned: Mapping[Target, Planned], targets: Sequence[Target]) -> None:
     """Let the next build of these targets see at once that nothing changed."""
-    tags = project.store.tags()
+    tags = project.store.images.tags()
     table = {target: fresh.Known(key="", tags={}) for target in ready(project.manifest, project.locks)}
     for target in targets:
         names = (tag_of(target), family_tag(target))
@@ -249,6 +250,6 @@ def _tag(project: Project, planned: Mapping[Target, Planned], targets: Sequence[
             built.append(descriptor)
             said.append(image.says(end))
             if sibling == target:
-                store.tag(tag_of(target), descriptor)
+                store.images.tag(tag_of(target), descriptor)
         index = built[0] if len(built) == 1 else image.write_index(store, built, about.common(said))
-        store.tag(family_tag(target), index)
+        store.images.tag(family_tag(target), index)

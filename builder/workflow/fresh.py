@@ -52,7 +52,7 @@ def unchanged(manifest_path: Path, store: Store, wanted: Sequence[str]) -> Built
         return None
     for target in chosen:
         store.used(Digest(table[target].key))
-    tags = store.tags()
+    tags = store.images.tags()
     if any(tags.get(tag) != digest for target in chosen for tag, digest in table[target].tags.items()):
         return None
     return Built(kept=tuple(chosen), skipped=tuple(skipped))

@@ -85,7 +85,7 @@ def collect(store: Store, here: Path | None, wish: Wish) -> Collected:
             # On a full disk there is room for a folder, for a note, and for an index, once files are gone.
             for found, untagged in _judged(store, who, wish):
                 if untagged:
-                    store.untag(untagged)
+                    store.images.untag(untagged)
                 sizes |= weighing.files(found)
                 swept = sweep(found, lambda: trash.enter_context(store.workspace()))
                 moved |= {path: place for path, place in swept if place is not None}

@@ -142,7 +142,7 @@ def named(store: Store, projects: Iterable[Counted], patience: Patience) -> Root
         StackbuildError: the index of the layout, or the record of releases, is damaged.
     """
     tagged: set[Digest] = set()
-    for text in store.indexed():
+    for text in store.images.indexed():
         try:
             tagged.add(Digest.parse(text))
         except HostileInput:

@@ -90,7 +90,7 @@ def _remove(store: Store, goes: Collection[Finding], trash: ExitStack) -> Iterat
                 store.write(one.path, _WRITTEN[one.path])
             yield one
     if tags := {one.tag for one in goes if one.tag}:
-        store.untag(tags)
+        store.images.untag(tags)
     found = {one.path: one for one in goes if one.path not in _WRITTEN}
     order = ("tables", "keys", "names", "proven", "checked", "took", "actions")
     rooms = {name: list[Entry]() for name in order}

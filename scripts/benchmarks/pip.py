@@ -23,7 +23,7 @@ from builder.executors.local import workshop
 from builder.kinds.pip import bytecode, python
 from builder.kinds.pip.bytecode import Source
 from builder.kinds.pip.part import write_wheels
-from builder.kinds.pip.wheel import Environment
+from builder.kinds.pip.scheme import Environment
 from builder.store import Store
 from builder.workflow import build
 from builder.workflow.project import Project

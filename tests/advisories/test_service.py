@@ -27,7 +27,7 @@ WANTED = frozenset({Known("PyPI", "jinja2", "3.1"), Known("npm", "ws", "8.0.0"),
 
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[osv.Service]:
-    monkeypatch.setattr("builder.net.time.sleep", lambda _: None)
+    monkeypatch.setattr("builder.requester.time.sleep", lambda _: None)
     with osv.serving(ENTRIES) as found:
         yield found
 

@@ -93,7 +93,7 @@ def test_full_disk(small_site: Site, small_disk: Path) -> None:
     site.build()
     filler = fill(small_disk)
     with pytest.raises(StackbuildError, match="the disk of the store is full"):
-        site.store.tag("new", {"digest": Digest.of(b"")})
+        site.store.images.tag("new", {"digest": Digest.of(b"")})
     assert tags(site.store.path) == before
     done = command(site, "build", "--no-start", "full")
     assert done.returncode in {0, 1}

@@ -24,6 +24,7 @@ from builder.kinds.fetch import archive
 from builder.kinds.npm import tarball
 from builder.kinds.oci.archive import Layer
 from builder.kinds.pip import wheel
+from builder.kinds.pip.scheme import Environment
 from tests import fake_deb, fake_image, fake_wheel
 from tests.fuzz import Parser
 
@@ -50,7 +51,7 @@ def inside(path: str) -> None:
 
 
 def _wheel(path: Path, folder: Path) -> None:
-    place = wheel.Environment(prefix="/opt/venv", python="3.11")
+    place = Environment(prefix="/opt/venv", python="3.11")
     for one in wheel.lay(path, "fake", fake_wheel.NAME, place, {}).entries:
         inside(one.path)
         assert one.path.startswith("opt/venv/"), one.path

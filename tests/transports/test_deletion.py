@@ -17,7 +17,7 @@ from tests.fake_uploads import FakeUploads, Request, uploads
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeUploads]:
-    monkeypatch.setattr("builder.net.time.sleep", lambda _: None)
+    monkeypatch.setattr("builder.requester.time.sleep", lambda _: None)
     with uploads() as found:
         yield found
 

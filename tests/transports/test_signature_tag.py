@@ -22,7 +22,7 @@ TYPE = "application/vnd.dev.cosign.simplesigning.v1+json"
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeUploads]:
-    monkeypatch.setattr("builder.net.time.sleep", lambda _: None)
+    monkeypatch.setattr("builder.requester.time.sleep", lambda _: None)
     with uploads() as found:
         yield found
 

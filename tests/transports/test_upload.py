@@ -21,7 +21,7 @@ SMALL = b"a config"
 
 @pytest.fixture
 def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeUploads]:
-    monkeypatch.setattr("builder.net.time.sleep", lambda _: None)
+    monkeypatch.setattr("builder.requester.time.sleep", lambda _: None)
     with uploads() as found:
         yield found
 
@@ -114,7 +114,7 @@ def test_retry_after_is_honoured(
     registry: FakeUploads, upload: Upload, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slept: list[float] = []
-    monkeypatch.setattr("builder.net.time.sleep", slept.append)
+    monkeypatch.setattr("builder.requester.time.sleep", slept.append)
     registry.breaks("PATCH", "/uploads/", status(429, Retry_After="7"))  # type: ignore[arg-type]
     send(upload, tmp_path, LARGE)
     assert 7 in slept

@@ -14,7 +14,7 @@ from tests.image_family import Site
 @pytest.fixture
 def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeUploads]:
     """A registry in memory; nobody waits before asking again."""
-    monkeypatch.setattr("builder.net.time.sleep", lambda _: None)
+    monkeypatch.setattr("builder.requester.time.sleep", lambda _: None)
     with uploads() as found:
         yield found
 

@@ -21,7 +21,7 @@ def git(folder: Path, *arguments: str) -> None:
 
 def platforms(site: Site, tag: str) -> set[str]:
     """Of the index that a tag names."""
-    found = json.loads(site.store.blob(Digest(site.store.tags()[tag])).read_bytes())
+    found = json.loads(site.store.blob(Digest(site.store.images.tags()[tag])).read_bytes())
     return {f"{one['platform']['os']}/{one['platform']['architecture']}" for one in found["manifests"]}
 
 

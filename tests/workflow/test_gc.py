@@ -51,7 +51,7 @@ def stale(site: Site) -> list[str]:
 
 def whole(store: Store) -> None:
     """Whatever has a name is there, with the bytes that its digest says."""
-    for digest in store.tags().values():
+    for digest in store.images.tags().values():
         manifest = json.loads(store.checked(store.blob(Digest(digest))).read_bytes())
         for one in manifest.get("manifests", [{"digest": digest}]):
             inner = json.loads(store.checked(store.blob(Digest(one["digest"]))).read_bytes())
@@ -322,7 +322,7 @@ if __name__ == "__main__":
         targets = tuple(project.manifest.targets())
         with project.store.leased():
             assert build.stale(project, build.plan(project, targets), targets) == (), "something went"
-            for digest in project.store.tags().values():
+            for digest in project.store.images.tags().values():
                 assert project.store.blob(Digest(digest)).exists()
 """
 """A build that goes back and forth finds its old results, which nothing needs meanwhile, or makes them again."""

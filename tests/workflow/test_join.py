@@ -34,7 +34,7 @@ def registry(request: pytest.FixtureRequest) -> Iterator[FakeUploads]:
 def machines(tmp_path: Path, registry: FakeUploads, monkeypatch: pytest.MonkeyPatch) -> tuple[Site, Site]:
     """Two checkouts of one revision, each with a store of its own."""
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr("builder.net.time.sleep", lambda _: None)
+    monkeypatch.setattr("builder.requester.time.sleep", lambda _: None)
     one = Site(tmp_path / "one", registry.host)
     one.build(AMD)
     other = object.__new__(Site)

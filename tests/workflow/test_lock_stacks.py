@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from builder.errors import StackbuildError
-from builder.manifest.model import PLAIN, Target
+from builder.manifest.model import Target
 from builder.manifest.read import read
+from builder.manifest.settings import PLAIN
 from builder.platforms import NATIVE
 from builder.workflow import lock
 from builder.workflow.project import Project, open_project

@@ -60,7 +60,7 @@ def rebuilt(folder: Path, place: Path, number: int) -> None:
             planned = build.plan(project, targets)
             build.build(project, targets, jobs=1, watcher=Noted(place.with_name("done")), planned=planned)
             assert build.stale(project, planned, targets) == (), "something went"
-            for digest in site.store.tags().values():
+            for digest in site.store.images.tags().values():
                 assert site.store.blob(Digest(digest)).exists()
 
 

@@ -115,13 +115,13 @@ def test_what_was_built_last_is_never_evicted(site: Site) -> None:
     assert found.kept_bytes > 1
     assert stale(site) == []
     assert inspect(site.store, 1).findings == ()
-    assert {"full", "full-linux-amd64", "lab", "root"} <= site.store.tags().keys()
-    before = site.store.tags()
+    assert {"full", "full-linux-amd64", "lab", "root"} <= site.store.images.tags().keys()
+    before = site.store.images.tags()
     site.overlay("full", "another")
     site.build()
     site.overlay("full", "2" * 5000)
     site.build()
-    assert site.store.tags() == before
+    assert site.store.images.tags() == before
 
 
 def test_dry_run_says_the_same(site: Site) -> None:
@@ -169,10 +169,10 @@ def test_a_tag_goes_with_its_image(site: Site) -> None:
     rows = json.loads(index.read_bytes())
     (old,) = (one for one in rows["manifests"] if one["annotations"]["org.opencontainers.image.ref.name"] == "full")
     releases(site, "2")
-    site.store.tag("old", old)
-    assert "old" in site.store.tags()
+    site.store.images.tag("old", old)
+    assert "old" in site.store.images.tags()
     limited(site.store, 1)
-    assert "old" not in site.store.tags()
+    assert "old" not in site.store.images.tags()
     assert inspect(site.store, 1).findings == ()
 
 

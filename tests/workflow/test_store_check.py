@@ -104,7 +104,7 @@ DAMAGES: dict[str, tuple[Callable[[Site], Path], Callable[[Path], object], str]]
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damage_is_found_and_made_anew(site: Site, damage: str) -> None:
     site.build()
-    before = site.store.tags()
+    before = site.store.images.tags()
     where, harm, kind = DAMAGES[damage]
     path = where(site)
     assert check(site).looked.findings == ()
@@ -120,7 +120,7 @@ def test_damage_is_found_and_made_anew(site: Site, damage: str) -> None:
     assert check(site).looked.findings == ()
     site.build()
     assert check(site).looked.findings == ()
-    assert site.store.tags() == before
+    assert site.store.images.tags() == before
     assert list((site.store.path / "tmp").iterdir()) == []
 
 
@@ -134,7 +134,7 @@ def test_nothing_that_is_intact_goes(site: Site) -> None:
     assert len(gone) < 12
     changed = {path for path, data in kept.items() if path.exists() and path.read_bytes() != data}
     assert changed == {the_index(site)}, "images that lack the layer have no tag any more"
-    assert {tag.partition("-")[0] for tag in site.store.tags()} == {"lab", "root"}
+    assert {tag.partition("-")[0] for tag in site.store.images.tags()} == {"lab", "root"}
 
 
 def test_what_nobody_could_make_anew_stays(site: Site) -> None:

@@ -27,7 +27,8 @@ from builder.kinds.apt.places import Host, places, variable
 from builder.kinds.apt.release import Listed, Release, TooNewError
 from builder.kinds.apt.universe import Index, Universe
 from builder.manifest.settings import Archive
-from builder.net import Client, redact
+from builder.net import Client
+from builder.redaction import redact
 from builder.store import Store
 
 _INRELEASE_LIMIT = 16 << 20

@@ -25,7 +25,9 @@ from typing import Any
 
 from builder.kinds.apt import normalise
 from builder.kinds.apt.deb import BadDeb, Deb, read
-from builder.kinds.apt.unpack import DPKG, STAGE, Told, begin, lay, plain_copy
+from builder.kinds.apt.dpkg_database import DPKG
+from builder.kinds.apt.stage import STAGE, Told, begin, plain_copy
+from builder.kinds.apt.unpack import lay
 from builder.kinds.apt.waves import waves
 
 MERGED = ("bin", "sbin", "lib")

@@ -25,7 +25,7 @@ from builder.kinds.conda import prefix as prefixes
 from builder.kinds.conda.archive import content
 from builder.kinds.conda.meta import Installed, document
 from builder.kinds.conda.package import EntryPoint, Package, PackageFile
-from builder.kinds.pip.wheel import FILE_MODE, FOLDER_MODE, PROGRAM_MODE, cache_path
+from builder.kinds.pip.scheme import FILE_MODE, FOLDER_MODE, PROGRAM_MODE, cache_path
 from builder.tree import NEWEST, Bytes, Entry, Member, Slice, safe
 
 _ENTRY_POINT = """\

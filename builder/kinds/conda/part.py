@@ -14,7 +14,7 @@ from builder.errors import HostileInput, StackbuildError
 from builder.kinds.conda.link import Laid, Place, lay
 from builder.kinds.conda.package import Package, read
 from builder.kinds.pip import bytecode
-from builder.kinds.pip.wheel import FILE_MODE, FOLDER_MODE
+from builder.kinds.pip.scheme import FILE_MODE, FOLDER_MODE
 from builder.parts import write_part
 from builder.store import Store
 from builder.tree import Bytes, Entry, Member, merge, with_parents

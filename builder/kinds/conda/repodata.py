@@ -23,7 +23,8 @@ from builder.errors import HostileInput, StackbuildError, Unreachable
 from builder.frames import BadFrame, Frames
 from builder.incoming import Incoming
 from builder.kinds.conda.places import Channels
-from builder.net import Client, redact
+from builder.net import Client
+from builder.redaction import redact
 from builder.store import Store
 from builder.user_config import variable
 

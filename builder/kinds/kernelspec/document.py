@@ -24,7 +24,8 @@ from builder.digest import Json
 from builder.errors import StackbuildError
 from builder.kinds.kernelspec import READERS
 from builder.lock import Pin
-from builder.manifest.model import PLAIN, Manifest, Target
+from builder.manifest.model import Manifest, Target
+from builder.manifest.settings import PLAIN
 
 FOLDER: Final = "/usr/local/share/jupyter/kernels"
 """Where kernelspecs lie in images."""

@@ -18,7 +18,6 @@ every build, so nothing slow is imported here.
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from collections.abc import Mapping
@@ -28,13 +27,13 @@ from typing import Any, Final
 from builder.digest import Digest, Json
 from builder.errors import HostileInput, StackbuildError
 from builder.kinds.apt import lockfile as apt
-from builder.kinds.npm.package import FOLDER, Nested, Package, folders, split
+from builder.kinds.npm.judging import judge_folder, judge_location, judge_names, judged
+from builder.kinds.npm.package import NAME, Nested, Package, folders
 from builder.kinds.npm.request import parse
 from builder.lock import Lock
 from builder.tree import safe
 
 FORMAT: Final = 1
-NAME: Final = "stackbuild"
 _ABOUT: Final = "Written by `stackbuild lock`, never by hand: edit stacks.toml."
 
 NATIVE: Final = (
@@ -45,10 +44,7 @@ NATIVE: Final = (
 """What is kept of npm's entries, in the order in which it is written. What may change in a registry without a new
 version (`deprecated`, `funding`) is not."""
 
-_TEXTS: Final = ("dependencies", "optionalDependencies", "peerDependencies", "bin")
-_PACKAGE = re.compile(r"(@[A-Za-z0-9~-][A-Za-z0-9._~-]*/)?[A-Za-z0-9~-][A-Za-z0-9._~-]*")
 _INTEGRITY = re.compile(r"sha512-[A-Za-z0-9+/]{86}==")
-_VERSION = re.compile(r"[0-9][A-Za-z0-9.+-]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,61 +224,6 @@ def _parsed_tree(folder: str, tree: Mapping[str, Any]) -> Nested:
     return Nested(
         folder=folder, needs=tree["dependencies"], wishes=tree["optionalDependencies"], packages=tuple(packages)
     )
-
-
-def judge_folder(folder: str) -> None:
-    """Raises: HostileInput: it is no folder of a package."""
-    name, inside = split(folder)
-    _judge_name(name, folder)
-    if not inside or safe(inside, folder) != inside or FOLDER in inside.split("/") or ":" in inside:
-        raise HostileInput(f"not a folder of an npm package: {folder!r}"[:200])
-
-
-def judge_location(location: str) -> None:
-    """Raises: HostileInput: it is no place of an npm package."""
-    names = folders(location)
-    if not names or safe(location, NAME) != location or location != "/".join(f"{FOLDER}/{name}" for name in names):
-        raise HostileInput(f"not a place of an npm package: {location!r}"[:200])
-    for name in names:
-        _judge_name(name, location)
-
-
-def judge_names(location: str, name: str, version: str) -> None:
-    """Judge what becomes part of paths and messages.
-
-    Raises:
-        HostileInput: one of them is no such thing.
-    """
-    _judge_name(name, location)
-    if not _VERSION.fullmatch(version):
-        raise HostileInput(f"not a version: {version!r}"[:200], where=location)
-
-
-def _judge_name(name: str, location: str) -> None:
-    if not _PACKAGE.fullmatch(name):
-        raise HostileInput(f"not a name of an npm package: {name!r}"[:200], where=location)
-
-
-def judged(location: str, native: dict[str, Any]) -> dict[str, Json]:
-    """The entry's fields, of which those that are read here have the right type.
-
-    Raises:
-        HostileInput: one has not.
-    """
-    for key in _TEXTS:
-        found = native.get(key, {})
-        if not isinstance(found, dict) or not all(isinstance(one, str) for one in found.values()):
-            raise HostileInput(f"{key} is no table of texts: {location}")
-    for name, file in native.get("bin", {}).items():
-        if safe(name, location) != name or "/" in name:
-            raise HostileInput(f"not the name of a program: {name!r}", where=location)
-        safe(file, location)
-    return native
-
-
-def sha512(data: bytes) -> str:
-    """A digest of 64 bytes as `integrity` has it (Subresource Integrity)."""
-    return "sha512-" + base64.b64encode(data).decode()
 
 
 def _text(found: object) -> str:

@@ -20,6 +20,7 @@ from urllib.parse import unquote
 
 from builder.errors import HostileInput, StackbuildError
 from builder.kinds.npm import lockfile, tarball
+from builder.kinds.npm.judging import judge_location, judge_names, judged
 from builder.kinds.npm.package import Package, folders
 
 _LOCKS: Final = ("npm-shrinkwrap.json", "package-lock.json")
@@ -66,7 +67,7 @@ def read(path: Path, package: Package, folder: str) -> Shrinkwrap:
             next_step="correct npm-nested in stacks.toml",
         )
     fields = {name: found["package.json"].get(name, {}) for name in ("dependencies", "optionalDependencies")}
-    lockfile.judged(where, fields)
+    judged(where, fields)
     wishes = dict(fields["optionalDependencies"])
     needs = {name: range_ for name, range_ in fields["dependencies"].items() if name not in wishes}
     return Shrinkwrap(needs=needs, wishes=wishes, entries=_entries(lock, where))
@@ -84,7 +85,7 @@ def _entries(lock: Mapping[str, Any], where: str) -> dict[str, Mapping[str, Any]
             raise HostileInput(f"malformed lock of npm: {where}", got=f"{location}: no table"[:200])
         if not location or entry.get("dev") is True:
             continue
-        lockfile.judge_location(location)
+        judge_location(location)
         if entry.get("inBundle") is not True:
             _judge_origin(location, entry, where)
         found[location] = entry
@@ -99,7 +100,7 @@ def _judge_origin(location: str, entry: Mapping[str, Any], where: str) -> None:
     """
     name, version = str(entry.get("name", folders(location)[-1])), str(entry.get("version", ""))
     url = entry.get("resolved", "")
-    lockfile.judge_names(location, name, version)
+    judge_names(location, name, version)
     usual = "/" + lockfile.usual(name, version)
     scheme, _, rest = unquote(str(url)).partition("://")
     if entry.get("link") or (url and not (scheme in {"http", "https"} and rest.endswith(usual))):

@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 from builder import credentials
 from builder.errors import HostileInput, StackbuildError
 from builder.kinds.npm.failure import hostless, told
-from builder.kinds.npm.lockfile import NAME
+from builder.kinds.npm.package import NAME
 from builder.redaction import redact
 from builder.store import Store
 from builder.user_config import environment_for_tools

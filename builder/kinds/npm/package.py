@@ -16,6 +16,8 @@ from builder.digest import Digest, Json
 from builder.lock import Pin
 
 FOLDER = "node_modules"
+NAME = "stackbuild"
+"""What the package at the top of our trees is called, and the key of what is ours in npm's own documents."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

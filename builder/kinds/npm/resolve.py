@@ -25,6 +25,7 @@ from builder.digest import Digest, Json, key
 from builder.errors import HostileInput, StackbuildError, raise_all
 from builder.kinds.npm import lockfile, nested, npm, places, tarball
 from builder.kinds.npm.check import Wanted, problems
+from builder.kinds.npm.judging import judge_location, judge_names, judged
 from builder.kinds.npm.lockfile import NATIVE, NpmLock
 from builder.kinds.npm.package import FOLDER, Nested, Package, find, folders, split
 from builder.kinds.npm.platform import fits, narrowed
@@ -166,10 +167,10 @@ def _judged(entries: Mapping[str, Any]) -> tuple[dict[str, Package], dict[str, _
     found: dict[str, Package] = {}
     claims: dict[str, _Claim] = {}
     for location, entry in sorted(entries.items()):
-        lockfile.judge_location(location)
+        judge_location(location)
         try:
             name, version = str(entry.get("name", folders(location)[-1])), str(entry.get("version", ""))
-            native = lockfile.judged(location, {one: entry[one] for one in NATIVE if one in entry})
+            native = judged(location, {one: entry[one] for one in NATIVE if one in entry})
             url = str(entry.get("resolved", ""))
         except (AttributeError, TypeError) as error:
             raise HostileInput(f"npm's answer is malformed: {location}"[:200], got=str(error)[:200]) from None
@@ -180,7 +181,7 @@ def _judged(entries: Mapping[str, Any]) -> tuple[dict[str, Package], dict[str, _
                 got=url.partition(":")[0] + ":…",
                 next_step="leave out what needs it, or ask for a version that does not",
             )
-        lockfile.judge_names(location, name, version)
+        judge_names(location, name, version)
         found[location] = Package(location=location, name=name, version=version, native=native)
         if not found[location].bundled:
             claims[location] = _Claim(integrity=str(entry.get("integrity", "")), url=url)
@@ -234,7 +235,7 @@ def _read(package: Package, claim: _Claim, registry: str, means: Means) -> Packa
             digest, size = means.client.learn(url, incoming)
         file = means.store.source(digest)
         with file.open("rb") as stream:
-            integrity = lockfile.sha512(hashlib.file_digest(stream, "sha512").digest())
+            integrity = tarball.sha512(hashlib.file_digest(stream, "sha512").digest())
         _vouched(file.read_bytes(), claim.integrity, package)
         scripts = tarball.read(file, replace(package, integrity=integrity)).scripts
         known = {"sha256": digest, "size": size, "integrity": integrity, "scripted": bool(scripts)}

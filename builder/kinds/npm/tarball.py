@@ -7,6 +7,7 @@ business with is refused: paths that lead out, devices, more than anybody needs.
 
 from __future__ import annotations
 
+import base64
 import errno
 import gzip
 import hashlib
@@ -22,7 +23,6 @@ from typing import Any, Final, NamedTuple
 from builder.errors import HostileInput
 from builder.guarded import Guarded, Readable
 from builder.headers import BROKEN_TAR, Header
-from builder.kinds.npm.lockfile import sha512
 from builder.kinds.npm.package import Package
 from builder.tree import safe
 
@@ -129,6 +129,11 @@ def read(path: Path, package: Package) -> Manifest:
             text = _small(member, package)
         gyp = gyp or member.path == "binding.gyp"
     return manifest(text, package, gyp=gyp)
+
+
+def sha512(data: bytes) -> str:
+    """A digest of 64 bytes as `integrity` has it (Subresource Integrity)."""
+    return "sha512-" + base64.b64encode(data).decode()
 
 
 def vouched(path: Path, package: Package) -> None:

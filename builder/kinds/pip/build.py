@@ -20,7 +20,7 @@ from builder.kinds.pip import python as pythons
 from builder.kinds.pip.inherit import KIND, inherited, requested
 from builder.kinds.pip.part import write_wheels
 from builder.kinds.pip.preferred import Preferred
-from builder.kinds.pip.wheel import Environment
+from builder.kinds.pip.scheme import Environment
 from builder.lock import Pin
 from builder.manifest.shape import request_name
 from builder.site import Site

@@ -22,8 +22,10 @@ from typing import IO, NamedTuple
 from builder.digest import Digest, Json, key
 from builder.errors import HostileInput, StackbuildError
 from builder.headers import bounded
+from builder.kinds.pip.archive import MALFORMED
 from builder.kinds.pip.python import Runnable
-from builder.kinds.pip.wheel import MALFORMED, Environment, lay
+from builder.kinds.pip.scheme import Environment
+from builder.kinds.pip.wheel import lay
 from builder.sandbox import ENVIRONMENT, Command, Root, run
 from builder.store import Store
 from builder.tree import NEWEST, Member

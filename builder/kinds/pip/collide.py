@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator
 from builder.conflicts import Clash, clash
 from builder.errors import StackbuildError
 from builder.headers import bounded
+from builder.kinds.pip.archive import MALFORMED
 from builder.kinds.pip.waivers import Preference
-from builder.kinds.pip.wheel import MALFORMED
 from builder.lock import Pin
 from builder.store import Store
 

@@ -11,7 +11,7 @@ from builder.kinds.pip import requires
 from builder.kinds.pip.python import home
 from builder.licences import NONE, Licence, declared, spdx
 from builder.lock import Lock, Pin
-from builder.manifest.model import PYPI
+from builder.manifest.settings import PYPI
 from builder.purls import purl
 
 _METADATA = re.compile(

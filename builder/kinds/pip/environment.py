@@ -9,7 +9,7 @@ from builder.action import Action, Result, Workshop
 from builder.digest import Json
 from builder.interpreter import Interpreter
 from builder.kinds.pip.part import in_prefix
-from builder.kinds.pip.wheel import FILE_MODE, Environment
+from builder.kinds.pip.scheme import FILE_MODE, Environment
 from builder.parts import write_parts
 from builder.site import Site
 from builder.tree import Bytes, Entry

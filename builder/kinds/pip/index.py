@@ -21,7 +21,8 @@ from builder import credentials
 from builder.errors import StackbuildError, Unreachable
 from builder.kinds.pip.page import IndexFile, read_page
 from builder.lock import Pin
-from builder.net import Client, redact
+from builder.net import Client
+from builder.redaction import redact
 from builder.user_config import variable
 
 DEFAULT = "pypi"

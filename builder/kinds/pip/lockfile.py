@@ -37,13 +37,13 @@ Loading is on the path of a build with nothing to do, so nothing slow is importe
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
-from builder.digest import Digest
 from builder.errors import StackbuildError, raise_all
+from builder.kinds.pip import pin_lines
 from builder.kinds.pip.askers import askers
+from builder.kinds.pip.pin_lines import Wrong
 from builder.lock import Lock, Pin
 
 FORMAT = "2"
@@ -51,12 +51,7 @@ FORMATS = ("1", FORMAT)
 _WRITTEN = "# written by `stackbuild lock`; edit stacks.toml instead"
 _TARGET = ("python", "platform", "glibc")
 _LISTED = ("request", "constraint", "without")
-_PIN = re.compile(r"([a-z0-9]+(?:-[a-z0-9]+)*)==([A-Za-z0-9][A-Za-z0-9.!+_-]*) \\")
-_HASH = re.compile(r"    --hash=(\S*)")
-_FILE = re.compile(r"    # file: ([A-Za-z0-9][A-Za-z0-9.!+_-]*) ([0-9]+)")
-_COMMENT = re.compile(r"    # (?:(index:|via) ([A-Za-z0-9._-]+)|(requires:) (\S(?:.*\S)?))")
 _CONTROL = re.compile(r"[\x00-\x1f]")
-_SUFFIXES = (".tar.gz", ".zip")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +88,7 @@ def dumps(lock: PipLock) -> str:
             lines += ["#", f"# {key}: {item}"]
     asking = _asking(lock)
     for pin in lock.pins:
-        lines += ["", *_pin_lines(pin, asking, lock.form)]
+        lines += ["", *pin_lines.dumps(pin, asking[pin.name], named=lock.form != "1")]
     if any(map(_CONTROL.search, lines)):
         raise StackbuildError("a lock's value holds a control character", next_step="relock; report the package")
     return "\n".join(lines) + "\n"
@@ -109,21 +104,6 @@ def _asking(lock: PipLock) -> Mapping[str, Set[str]]:
     return {pin.name: set() for pin in lock.pins} if lock.form == "1" else askers(lock.request, lock.pins)
 
 
-def _pin_lines(pin: Pin, asking: Mapping[str, Set[str]], form: str) -> Iterator[str]:
-    if form != "1":
-        yield f"# {pin.name}"
-    yield f"{pin.name}=={pin.version} \\"
-    yield f"    --hash={pin.digest}"
-    yield f"    # file: {pin.filename} {pin.size}"
-    if pin.source:
-        yield f"    # index: {pin.source}"
-    for key, value in pin.fields:
-        yield f"    # {key}: {value}"
-    for name in pin.via:
-        if name not in asking[pin.name]:
-            yield f"    # via {name}"
-
-
 def pin_line(lock: PipLock, name: str) -> int:
     """The line, counted from 1, of a pin in the lock's text; 1 where the lock has no such pin."""
     line = 1 + len(_TARGET) + 1 + 2 * sum(len(items) for _, items in _listed(lock)) + 2
@@ -131,7 +111,7 @@ def pin_line(lock: PipLock, name: str) -> int:
     for pin in lock.pins:
         if pin.name == name:
             return line + (lock.form != "1")
-        line += sum(1 for _ in _pin_lines(pin, asking, lock.form)) + 1
+        line += sum(1 for _ in pin_lines.dumps(pin, asking[pin.name], named=lock.form != "1")) + 1
     return 1
 
 
@@ -166,7 +146,7 @@ def loads(text: str, path: str) -> PipLock:
     head = _head(blocks[0][1], wrong)
     pins: list[Pin] = []
     for start, block in blocks[1:]:
-        pin = _pin(start, block, wrong) if form == "1" else _named(start, block, wrong)
+        pin = pin_lines.loads(start, block, wrong, named=form != "1")
         if pin is None:
             continue
         if pins and pin.name <= pins[-1].name:
@@ -207,13 +187,7 @@ def _blocks(lines: Sequence[str]) -> list[tuple[int, list[str]]]:
     return found
 
 
-class _Wrong(Protocol):
-    """The function that notes a problem."""
-
-    def __call__(self, number: int, what: str, **more: str) -> None: ...
-
-
-def _head(lines: Sequence[str], wrong: _Wrong) -> dict[str, tuple[str, ...]]:
+def _head(lines: Sequence[str], wrong: Wrong) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = dict.fromkeys((*_TARGET, *_LISTED), ())
     for number, line in enumerate(lines, 1):
         key, colon, value = line.removeprefix("# ").partition(": ")
@@ -233,92 +207,3 @@ def _head(lines: Sequence[str], wrong: _Wrong) -> dict[str, tuple[str, ...]]:
         if list(found[key]) != sorted(set(found[key])):
             wrong(1, f"the {key}s in the header are not sorted, or one is there twice")
     return found
-
-
-def _named(start: int, block: Sequence[str], wrong: _Wrong) -> Pin | None:
-    """The lines of a pin that begin with its name."""
-    name = block[0].removeprefix("# ") if block else ""
-    if not block or len(block) < 2 or block[0] == name or not block[1].startswith(f"{name}=="):
-        wrong(start, "a pin begins otherwise", expected="# name, then name==version \\", got="".join(block[:1])[:100])
-        return None
-    return _pin(start + 1, block[1:], wrong)
-
-
-def _pin(start: int, block: Sequence[str], wrong: _Wrong) -> Pin | None:
-    """One pin's lines; None, with the problem noted, where they cannot be read."""
-    first = _PIN.fullmatch(block[0]) if block else None
-    if first is None:
-        line = block[0] if block else ""
-        wrong(start, "a pin begins otherwise", expected="name==version \\", got=line[:100])
-        return None
-    name, version = first.groups()
-    second = _HASH.fullmatch(block[1]) if len(block) > 1 else None
-    third = _FILE.fullmatch(block[2]) if len(block) > 2 else None
-    if second is None or third is None:
-        number = 1 if second is None else 2
-        got = block[number] if len(block) > number else "the end of the pin"
-        form = "    --hash=sha256:<64 hex digits>" if second is None else "    # file: <file name> <size in bytes>"
-        wrong(
-            start + number,
-            f"{name} has another line",
-            expected=form.strip(),
-            got=got.strip()[:100],
-        )
-        return None
-    if not re.fullmatch(r"sha256:[0-9a-f]{64}", second.group(1)):
-        wrong(
-            start + 1,
-            f"the digest of {name} is cut or changed",
-            expected="sha256:<64 hex digits>",
-            got=second.group(1),
-        )
-        return None
-    filename = third.group(1)
-    if (says := _disagreement(filename, name, version)) is not None:
-        wrong(start + 2, f"the file of {name}=={version} is another's", expected=says, got=filename)
-    more: dict[str, list[str]] = {"index:": [], "requires:": [], "via": []}
-    for number, line in enumerate(block[3:], start + 3):
-        found = _COMMENT.fullmatch(line)
-        if found is None:
-            wrong(number, f"unknown line at {name}: {line.strip()[:100]}")
-        else:
-            more[found.group(1) or found.group(3)].append(found.group(2) or found.group(4))
-    for key in ("requires:", "via"):
-        if more[key] != sorted(set(more[key])):
-            wrong(start, f"the `{key}` lines of {name} are not sorted, or one is there twice")
-    return Pin(
-        kind="pip",
-        name=name,
-        version=version,
-        filename=filename,
-        digest=Digest(second.group(1)),
-        size=int(third.group(2)),
-        source=more["index:"][0] if more["index:"] else "",
-        via=tuple(more["via"]),
-        fields=tuple(("requires", value) for value in more["requires:"]),
-    )
-
-
-def _disagreement(filename: str, name: str, version: str) -> str | None:
-    """What the file name ought to begin with, or None where it fits name and version (PEP 427, PEP 625)."""
-    expected = f"{name.replace('-', '_')}-{version}"
-    if filename.endswith(".whl"):
-        parts = filename.split("-")
-        claimed, says = parts[0], parts[1] if len(parts) in (5, 6) else ""
-        expected += "-….whl"
-    elif suffix := next((one for one in _SUFFIXES if filename.endswith(one)), ""):
-        claimed, _, says = filename.removesuffix(suffix).rpartition("-")
-        expected += suffix
-    else:
-        return expected + "-….whl"
-    if re.sub(r"[-_.]+", "-", claimed).lower() != name:
-        return expected
-    if says == version or says.replace("_", "+") == version:
-        return None
-    # The index's own spelling may differ (1.0.0rc1 and 1.0.0-rc1); only then is a parser worth its import.
-    from packaging.version import InvalidVersion, Version
-
-    try:
-        return None if Version(says.replace("_", "+")) == Version(version) else expected
-    except InvalidVersion:
-        return expected

@@ -22,7 +22,8 @@ from builder.digest import Digest
 from builder.errors import HostileInput, Unreachable
 from builder.headers import bounded
 from builder.kinds.pip.page import IndexFile
-from builder.net import Client, redact
+from builder.net import Client
+from builder.redaction import redact
 from builder.remote import RemoteFile
 from builder.store import Store
 

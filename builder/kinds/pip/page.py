@@ -21,7 +21,7 @@ from packaging.version import InvalidVersion, Version
 from builder.digest import Digest
 from builder.digits import digits
 from builder.errors import HostileInput
-from builder.net import redact
+from builder.redaction import redact
 
 _FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")

@@ -14,7 +14,8 @@ from builder.kinds.oci.survey import nearest
 from builder.kinds.pip import bytecode
 from builder.kinds.pip.bytecode import Source
 from builder.kinds.pip.preferred import Preferred, settle
-from builder.kinds.pip.wheel import FOLDER_MODE, Environment, lay
+from builder.kinds.pip.scheme import FOLDER_MODE, Environment
+from builder.kinds.pip.wheel import lay
 from builder.parts import write_part
 from builder.store import Store
 from builder.tree import Entry, merge, with_parents

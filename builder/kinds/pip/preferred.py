@@ -12,8 +12,8 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from builder.errors import StackbuildError
+from builder.kinds.pip.scheme import Environment, cache_path
 from builder.kinds.pip.waivers import preferences
-from builder.kinds.pip.wheel import Environment, cache_path
 from builder.manifest.model import Manifest, Target
 from builder.tree import Entry
 

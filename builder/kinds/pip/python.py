@@ -19,7 +19,7 @@ from builder.errors import StackbuildError
 from builder.interpreter import Interpreter, Provider
 from builder.kinds import submodule
 from builder.kinds.apt import interpreter as apt
-from builder.kinds.pip.wheel import Environment
+from builder.kinds.pip.scheme import Environment
 from builder.lock import Lock, Pin
 from builder.locking import inherited_locks
 from builder.locks import Locks

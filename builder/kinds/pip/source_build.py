@@ -31,7 +31,7 @@ from builder.errors import HostileInput, StackbuildError
 from builder.headers import BROKEN_TAR, Header, bounded
 from builder.interpreter import Interpreter
 from builder.kinds.pip import python as pythons
-from builder.kinds.pip.wheel import MALFORMED, limited, malformed
+from builder.kinds.pip.archive import MALFORMED, limited, malformed
 from builder.lock import Lock, Pin
 from builder.sandbox import ENVIRONMENT, Command, Root, run
 from builder.site import Site

@@ -18,7 +18,8 @@ from builder.errors import StackbuildError
 from builder.kinds.pip.inherit import KIND, Inherited
 from builder.lock import Lock, Pin
 from builder.manifest.env import image_env
-from builder.manifest.model import PYPI, Manifest, Target
+from builder.manifest.model import Manifest, Target
+from builder.manifest.settings import PYPI
 from builder.manifest.shape import request_name
 
 _REQUIRE = "NVIDIA_REQUIRE_CUDA"

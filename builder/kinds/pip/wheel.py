@@ -4,8 +4,8 @@ What goes where is decided by `installer`, the PyPA's own library (PEP 427, Bina
 is its source and its destination. The source opens no member, it hands out where the member lies; the destination
 writes nothing, it collects entries.
 
-Foreign claims are checked here as far as the directory tells (names, offsets, overlaps, encryption, RECORD complete),
-and by `layer.py` when the bytes pass through (sizes, CRC-32, RECORD's digests, the end of each stream).
+Foreign claims are checked by `archive.py` as far as the zip's directory tells, here as far as RECORD does (it vouches
+for every file), and by `layer.py` when the bytes pass through: sizes, CRC-32, RECORD's digests, the end of each stream.
 """
 
 from __future__ import annotations
@@ -15,92 +15,26 @@ import csv
 import hashlib
 import io
 import os
-import struct
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
-from configparser import Error as ConfigError
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
 from installer import install
 from installer.destinations import WheelDestination
-from installer.exceptions import InstallerError
-from installer.records import InvalidRecordEntry, RecordEntry
-from installer.scripts import InvalidScript, Script
+from installer.records import RecordEntry
+from installer.scripts import Script
 from installer.sources import WheelContentElement, WheelFile
 from installer.utils import SCHEME_NAMES, Scheme, fix_shebang
 
 from builder.errors import HostileInput
 from builder.headers import bounded
+from builder.kinds.pip.archive import MALFORMED, inflated, limited, malformed, members
+from builder.kinds.pip.scheme import FILE_MODE, PROGRAM_MODE, Environment, cache_path, has_bytecode
 from builder.tree import Bytes, Content, Entry, File, Member, safe
 
-FILE_MODE, PROGRAM_MODE, FOLDER_MODE = 0o664, 0o775, 0o775
-"""Group rights equal user rights, owner 0:0, in every family: families with another gid share these layers."""
-
-_MEMBERS = 300_000
-_ROOM, _RATIO = 4 << 30, 100
-"""A wheel may unpack to 4 GiB and 100 times its own size."""
-_LARGEST = 64 << 20
-"""Bytes of a script, or of a file about the package: these are read into memory."""
 _UNSIGNED = ("RECORD", "RECORD.jws", "RECORD.p7s")
-_ENCRYPTED = 0x1 | 0x20 | 0x40 | 0x2000
-"""Bits of the general purpose flag: encrypted, patched data, strong encryption, masked headers (APPNOTE 4.4.4)."""
-MALFORMED = (
-    zipfile.BadZipFile,
-    InstallerError,
-    InvalidRecordEntry,
-    InvalidScript,
-    AssertionError,  # `installer` asserts what entry_points.txt must be.
-    ConfigError,
-    csv.Error,
-    zlib.error,
-    EOFError,
-    KeyError,
-    RuntimeError,
-    ValueError,
-    struct.error,
-)
-"""Whatever the libraries raise for a malformed wheel."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Environment:
-    """What wheels are laid into; all that a wheel's tree depends on beside the wheel.
-
-    Attributes:
-        prefix: absolute path, without a trailing slash.
-        python: `3.11`.
-        virtual: whether it is a virtual environment (PEP 405), not the prefix that the Python itself lies in.
-        interpreter: absolute path of the interpreter, for the first line of scripts.
-    """
-
-    prefix: str
-    python: str
-    virtual: bool = True
-
-    @property
-    def interpreter(self) -> str:
-        return f"{self.prefix}/bin/python{self.python}"
-
-    @property
-    def site(self) -> str:
-        """Where modules go, relative to the root of the image."""
-        return f"{self.prefix.strip('/')}/lib/python{self.python}/site-packages"
-
-    def folder(self, scheme: Scheme, distribution: str) -> str:
-        """The folder of an installation scheme, relative to the root (sysconfig, `venv` or `posix_prefix`; pip)."""
-        base = self.prefix.strip("/")
-        headers = f"{base}/include/site" if self.virtual else f"{base}/include"
-        return {
-            "purelib": self.site,
-            "platlib": self.site,
-            "scripts": f"{base}/bin",
-            "headers": f"{headers}/python{self.python}/{distribution}",
-            "data": base,
-        }[scheme]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,76 +60,12 @@ def lay(path: Path, name: str, filename: str, environment: Environment, bytecode
     try:
         with path.open("rb") as stream, zipfile.ZipFile(bounded(stream)) as archive:
             limited(archive, path, filename)
-            members = _members(archive, path, filename)
-            source = _Source(archive, filename, members)
+            source = _Source(archive, filename, members(archive, path, filename))
             destination = _Destination(environment, name, filename, bytecode)
             install(source, destination, {"INSTALLER": b"stackbuild\n"})
     except MALFORMED as error:
         raise malformed(filename, error) from None
     return Laid(tuple(destination.entries.values()), tuple(destination.sources))
-
-
-def malformed(filename: str, error: Exception) -> HostileInput:
-    """One of `MALFORMED`, in our words."""
-    got = (str(error) or type(error).__name__)[:400]
-    return HostileInput(f"malformed wheel: {filename}", got=got, next_step="report it to the package's authors")
-
-
-def limited(archive: zipfile.ZipFile, path: Path, filename: str) -> None:
-    """Look at what a wheel's directory says that there is to be unpacked; that it is no more, who unpacks must see.
-
-    Raises:
-        HostileInput: that is more than any wheel of its size has.
-    """
-    members, room = archive.infolist(), _ROOM + _RATIO * path.stat().st_size
-    if len(members) > _MEMBERS or sum(info.file_size for info in members) > room:
-        raise HostileInput(
-            f"a wheel unpacks to more than any: {filename}", expected=f"at most {_MEMBERS} files of {room} bytes in all"
-        )
-    long = [info for info in members if ".dist-info/" in info.filename and info.file_size > _LARGEST]
-    if long:
-        raise HostileInput(
-            f"too large for a script or metadata: {long[0].filename}",
-            where=filename,
-            expected=f"at most {_LARGEST} bytes",
-        )
-
-
-def _members(archive: zipfile.ZipFile, path: Path, filename: str) -> dict[str, Member]:
-    """Where each member lies, from the central directory, held against the local headers (APPNOTE 4.3.7)."""
-    found: dict[str, Member] = {}
-    spans: list[tuple[int, int]] = []
-    with path.open("rb") as stream:
-        for info in archive.infolist():
-            if info.filename.endswith("/"):
-                continue
-            where = f"{filename}: {info.filename}"
-            if safe(info.filename, where) != info.filename:
-                raise HostileInput(f"unsafe path: {info.filename!r}", where=filename)
-            if info.filename in found:
-                raise HostileInput(f"a member stands twice: {where}")
-            if info.flag_bits & _ENCRYPTED or info.compress_type not in {0, 8}:
-                raise HostileInput(f"encrypted, or compressed in a way no wheel may be: {where}")
-            if (info.external_attr >> 16) & 0o170000 == 0o120000:
-                raise HostileInput(f"a link in a wheel: {where}", expected="files only (PEP 427)")
-            stream.seek(max(0, info.header_offset))
-            header = stream.read(30) if info.header_offset >= 0 else b""
-            if len(header) != 30 or header[:4] != b"PK\x03\x04":
-                raise HostileInput(f"no local header where the directory says: {where}")
-            name_size, extra_size = struct.unpack_from("<HH", header, 26)
-            local = stream.read(name_size)
-            if local not in {info.filename.encode(), info.filename.encode("cp437", "replace")}:
-                raise HostileInput(f"local and central names differ: {where}", got=repr(local))
-            offset = info.header_offset + 30 + name_size + extra_size
-            spans.append((info.header_offset, offset + info.compress_size))
-            found[info.filename] = Member(
-                str(path), offset, info.compress_size, info.file_size, info.CRC, info.compress_type, None, where
-            )
-    spans = [*sorted(spans), (archive.start_dir, archive.start_dir)]
-    for (_, end), (start, _) in pairwise(spans):
-        if start < end:
-            raise HostileInput(f"members overlap: {filename}")
-    return found
 
 
 class _Source(WheelFile):
@@ -211,7 +81,7 @@ class _Source(WheelFile):
                 raise HostileInput(f"a file where a wheel has a folder: {filename}", got=name)
 
     def read_dist_info(self, filename: str) -> str:
-        return _inflated(self._members[f"{self.dist_info_dir}/{filename}"]).decode()
+        return inflated(self._members[f"{self.dist_info_dir}/{filename}"]).decode()
 
     def get_contents(self) -> Iterator[WheelContentElement]:
         record = csv.reader(io.StringIO(self.read_dist_info("RECORD")))
@@ -275,7 +145,7 @@ class _Destination(WheelDestination):
         content = cast("Member", stream) if isinstance(stream, Member) else Bytes(stream.read())
         record = RecordEntry(relative, None, content.size)
         if scheme == "scripts" and isinstance(content, Member):
-            with fix_shebang(io.BytesIO(_inflated(content)), self.environment.interpreter) as fixed:
+            with fix_shebang(io.BytesIO(inflated(content)), self.environment.interpreter) as fixed:
                 content, mode = Bytes(fixed.read()), PROGRAM_MODE
         full = f"{folder}/{relative}"
         self._add(Entry(full, "file", mode, content=content, owner=self.name))
@@ -320,22 +190,6 @@ class _Destination(WheelDestination):
         self.entries[entry.path] = entry
 
 
-def has_bytecode(path: str) -> bool:
-    """Whether a module, by its path below site-packages, is compiled ahead.
-
-    A package's own tests are not: of a scientific image they are two fifths of what there is to compile, and nothing
-    imports them but a run of those tests, which Python then compiles as it goes.
-    """
-    *folders, name = path.split("/")
-    return name.endswith(".py") and "tests" not in folders[1:]
-
-
-def cache_path(source: str, python: str) -> str:
-    """Where the bytecode of a source lies (PEP 3147)."""
-    folder, _, name = source.rpartition("/")
-    return f"{folder}/__pycache__/{name.removesuffix('.py')}.cpython-{python.replace('.', '')}.pyc"
-
-
 def _relative(path: str, site: str) -> str:
     if path.startswith(site + "/"):
         return path[len(site) + 1 :]
@@ -349,7 +203,7 @@ def _relative(path: str, site: str) -> str:
 
 def _digest(content: Content) -> bytes:
     if isinstance(content, Member):
-        return content.digest or hashlib.sha256(_inflated(content)).digest()
+        return content.digest or hashlib.sha256(inflated(content)).digest()
     if isinstance(content, Bytes):
         return hashlib.sha256(content.data).digest()
     raise AssertionError("a wheel's own files lie in the wheel or in memory")
@@ -357,25 +211,3 @@ def _digest(content: Content) -> bytes:
 
 def _urlsafe(digest: bytes) -> str:
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
-
-
-def _inflated(member: Member, limit: int = _LARGEST) -> bytes:
-    """A small member's bytes (scripts, metadata).
-
-    Raises:
-        HostileInput: it is larger than `limit`, or not what the directory and RECORD say.
-    """
-
-    if member.size > limit:
-        raise HostileInput(f"too large for a script or metadata: {member.name}", expected=f"at most {limit} bytes")
-    with Path(member.archive).open("rb") as stream:
-        stream.seek(member.offset)
-        data = stream.read(member.packed)
-    if member.method == 8:
-        inflater = zlib.decompressobj(-15)
-        data = inflater.decompress(data, member.size + 1)
-    if len(data) != member.size or zlib.crc32(data) != member.crc:
-        raise HostileInput(f"a wheel is not what it claims: {member.name}", got="other bytes than its directory says")
-    if member.digest and hashlib.sha256(data).digest() != member.digest:
-        raise HostileInput(f"a wheel is not what it claims: {member.name}", got="its bytes differ from RECORD")
-    return data

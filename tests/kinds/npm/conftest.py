@@ -19,9 +19,10 @@ import pytest
 
 from builder.digest import Digest
 from builder.kinds.npm.check import Wanted
-from builder.kinds.npm.lockfile import NpmLock, sha512, usual
+from builder.kinds.npm.lockfile import NpmLock, usual
 from builder.kinds.npm.package import Package
 from builder.kinds.npm.resolve import Means, NpmQuestion, resolve
+from builder.kinds.npm.tarball import sha512
 from builder.net import Client
 from builder.store import Store
 from builder.user_config import environment

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from builder.kinds.npm.lockfile import sha512, usual
+from builder.kinds.npm.lockfile import usual
+from builder.kinds.npm.tarball import sha512
 from tests.kinds.npm.conftest import tarball
 
 

@@ -14,8 +14,9 @@ import pytest
 
 from builder.errors import StackbuildError
 from builder.kinds.npm import places
-from builder.kinds.npm.lockfile import dumps, sha512
+from builder.kinds.npm.lockfile import dumps
 from builder.kinds.npm.resolve import Means
+from builder.kinds.npm.tarball import sha512
 from builder.net import Client
 from builder.store import Store
 from builder.user_config import environment

@@ -14,7 +14,7 @@ from builder.kinds.pip import bytecode
 from builder.kinds.pip.bytecode import Source
 from builder.kinds.pip.part import write_wheels
 from builder.kinds.pip.python import Runnable
-from builder.kinds.pip.wheel import Environment
+from builder.kinds.pip.scheme import Environment
 from builder.sandbox import Command, Root, run
 from builder.store import Store
 from builder.tree import NEWEST

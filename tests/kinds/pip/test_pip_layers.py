@@ -20,7 +20,7 @@ from builder.kinds.pip.bytecode import Source
 from builder.kinds.pip.override import hide
 from builder.kinds.pip.part import write_wheels
 from builder.kinds.pip.preferred import Preferred
-from builder.kinds.pip.wheel import Environment
+from builder.kinds.pip.scheme import Environment
 from builder.manifest.model import Target
 from builder.parts import write_part
 from builder.site import Planned, Site

@@ -184,18 +184,6 @@ def test_all_problems_come_at_once() -> None:
     assert str(caught.value).startswith("3 problems")
 
 
-def test_names_of_files_may_be_spelled_otherwise() -> None:
-    odd = Pin(
-        kind="pip",
-        name="ruamel-yaml",
-        version="0.18rc1",
-        filename="ruamel.yaml-0.18.rc1.tar.gz",
-        digest=Digest.of(b""),
-        size=1,
-    )
-    assert loads(dumps(lock(odd)), "x").pins == (odd,)
-
-
 def merged(tmp_path: Path, base: str, ours: str, theirs: str) -> tuple[int, str]:
     for name, text in (("base", base), ("ours", ours), ("theirs", theirs)):
         (tmp_path / name).write_text(text)

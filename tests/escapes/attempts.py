@@ -56,9 +56,10 @@ def _outcome(attempt: Callable[[dict[str, Any]], str | None], bait: dict[str, An
         os.write(sender, said.encode(errors="replace")[:300])
         os._exit(0)
     os.close(sender)
-    with os.fdopen(receiver, "rb") as stream:
-        said = stream.read().decode(errors="replace").replace("\n", " ")
     _, status = os.waitpid(child, 0)
+    os.set_blocking(receiver, False)  # What the attempt has started may hold the other end for ever.
+    with os.fdopen(receiver, "rb") as stream:
+        said = (stream.read() or b"").decode(errors="replace").replace("\n", " ")
     return said or f"stopped by signal {status & 0x7F}"
 
 

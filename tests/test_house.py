@@ -27,8 +27,9 @@ LONGEST: Final = 400
 
 ORDER: Final = """
     advice background chains closure digits ecosystem escaping frames guarded headers naming purls redaction removal
-    replacing seccomp settling
+    replacing seccomp settling toml
     errors platforms
+    limits
     digest lease scratch offline
     licences
     incoming image_index sealing flocks
@@ -87,7 +88,7 @@ ONLY_IN: Final = {
     "rattler": ("kinds.conda.matching", "kinds.conda.worker"),
     "requests": ("net", "requester", "session"),
     "rich": ("commands",),
-    "tomli": ("kinds.fetch.lockfile", "manifest", "user_config"),
+    "tomli": ("manifest.lines", "toml"),
     "urllib.request": (),
     "urllib3": ("net", "session"),
     "tomlkit": ("manifest.pins",),

@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping, MutableMapping, MutableSequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import tomli
 import tomlkit
 
 from builder.manifest.shape import join, request_name
@@ -67,7 +66,7 @@ class Place:
 
 def places(text: str) -> tuple[Place, ...]:
     """Every version that the text of a manifest pins, in its order; the manifest can be read."""
-    document = tomli.loads(text)
+    document = toml.loads(text)
     found: list[Place] = []
     for top in ("sets", "images"):
         for name, table in document.get(top, {}).items():

@@ -12,8 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import tomli
-
+from builder import limits, toml
 from builder.digest import Json
 from builder.errors import StackbuildError, raise_all
 from builder.manifest import edges, validate, variants
@@ -36,7 +35,7 @@ def read(path: Path, place: Path | None = None) -> Manifest:
         StackbuildError: the file cannot be read, or is no TOML.
     """
     try:
-        text = path.read_bytes().decode()
+        text = limits.read(path, limits.MANIFEST, "stacks manifest").decode()
     except FileNotFoundError:
         raise StackbuildError(
             f"no stacks manifest: {path}", next_step="stackbuild init, or go to a folder that has one"
@@ -59,10 +58,10 @@ def loads(text: str, path: Path) -> Manifest:
         StackbuildError: the text is no TOML.
     """
     try:
-        document = tomli.loads(text)
+        document = toml.loads(text)
         lines = Lines(lambda: locate(text))
         raise_all(_problems(document, lines, path))
-    except tomli.TOMLDecodeError as error:
+    except toml.TOMLDecodeError as error:
         where = f"{path.name}:{error.lineno}"
         raise StackbuildError(
             f"not TOML: {_printable(error.msg)}", where=where, got=_line(text, error.lineno)
@@ -81,6 +80,8 @@ def _line(text: str, number: int) -> str:
 
 
 def _problems(document: Mapping[str, Any], lines: Mapping[str, int], path: Path) -> list[StackbuildError]:
+    if long := list(validate.chains(document)):
+        return [_error(one, line, path) for line, one in _placed(long, lines)]
     found = list(findings(document, declaration(), validate.names(document)))
     full = validate.expand(validate.tables(document, "images"))
     # Where the shape is wrong already, how it fits in would only be the same problem again.

@@ -27,6 +27,11 @@ KEYRING = 16 << 20
 SCRIPT = 64 << 20
 """A script of the project that images run; some unpack themselves."""
 
+ACCOUNTS = 16 << 20
+"""passwd(5) and group(5) of an image."""
+ANSWER = 64 << 20
+"""What a server in a container says to one request."""
+
 _PIECE = 1 << 16
 
 

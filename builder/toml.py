@@ -1,6 +1,6 @@
 """TOML of strangers: tomli, behind a look at what makes it slow.
 
-A key of n parts (`a.b.c`) takes it the square of n, and whoever puts paths together from them (`lines.py`) as much memory.
+A key of n parts (`a.b.c`) takes it the square of n, and whoever makes paths of them (`lines.py`) as much memory.
 Lists and tables in each other it refuses by itself, with a RecursionError, as it does keys of more than 1000 parts.
 """
 

@@ -23,6 +23,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from builder import toml
 from builder.errors import StackbuildError, raise_all
 from builder.manifest.fragments import ABSOLUTE, listed, named, table
 from builder.manifest.lines import locate

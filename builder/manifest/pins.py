@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import tomlkit
 
+from builder import toml
 from builder.manifest.shape import join, request_name
 
 _REQUEST = re.compile(r"(?P<head>[^=<>!~]+?)(?P<equals> ?== ?)(?P<version>[^=,*]+)(?P<build>=[^=,]+)?")

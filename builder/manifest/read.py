@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,11 @@ from builder.manifest.lines import Lines, locate
 from builder.manifest.model import PLAIN, Image, Manifest, Origin, PackageSet
 from builder.manifest.schema import declaration
 from builder.manifest.settings import Acceptance, Archive, Audit, CachePlace, Layout, Project, Retention, Variant
-from builder.manifest.shape import Finding, findings, join
+from builder.manifest.shape import Finding, findings
 from builder.manifest.tables.image import requests
+
+_MOST_PROBLEMS = 100
+"""More of them are not told: nobody reads them, and each takes as long as the manifest has names."""
 
 
 def read(path: Path, place: Path | None = None) -> Manifest:
@@ -70,7 +74,8 @@ def loads(text: str, path: Path) -> Manifest:
         raise StackbuildError("not a stacks manifest: nested too deeply", where=path.name) from None
     except ValueError:
         raise StackbuildError("not a stacks manifest: a number in it is too long", where=path.name) from None
-    return _manifest(document, Lines(lambda: {**lines, **_borrowed(document["images"], lines)}), path)
+    same = {name: image["same-as"] for name, image in document["images"].items() if "same-as" in image}
+    return _manifest(document, Lines(lambda: lines, same), path)
 
 
 def _line(text: str, number: int) -> str:
@@ -82,16 +87,15 @@ def _line(text: str, number: int) -> str:
 def _problems(document: Mapping[str, Any], lines: Mapping[str, int], path: Path) -> list[StackbuildError]:
     if long := list(validate.chains(document)):
         return [_error(one, line, path) for line, one in _placed(long, lines)]
-    found = list(findings(document, declaration(), validate.names(document)))
+    found = list(islice(findings(document, declaration(), validate.names(document)), _MOST_PROBLEMS))
     full = validate.expand(validate.tables(document, "images"))
     # Where the shape is wrong already, how it fits in would only be the same problem again.
     wrong = {one.path for one in found}
-    fitting = (
-        *validate.check(document, full, requests()),
-        *variants.check(document, full),
-        *edges.check(document, full),
+    fitting = chain(
+        validate.check(document, full, requests()), variants.check(document, full), edges.check(document, full)
     )
-    found += [one for one in fitting if one.path not in wrong]
+    room = _MOST_PROBLEMS - len(found)
+    found += islice((one for one in fitting if one.path not in wrong), room)
     return [_error(one, line, path) for line, one in sorted(_placed(found, lines), key=lambda pair: pair[0])]
 
 
@@ -121,7 +125,9 @@ def _printable(text: str) -> str:
 
 def _manifest(document: Mapping[str, Any], lines: Lines, path: Path) -> Manifest:
     """The frozen types; nothing can be wrong any more."""
-    full = validate.expand(validate.tables(document, "images"))
+    # Frozen first, so that what many images take from one is there once.
+    own = {name: {key: _frozen(value) for key, value in image.items()} for name, image in document["images"].items()}
+    full = validate.expand(own)
     return Manifest(
         path=path,
         project=_project(document["project"]),
@@ -207,8 +213,8 @@ def _image(name: str, table: Mapping[str, Any]) -> Image:
         base=origin.base,
         source=table.get("archive", ""),
         layout=table.get("layout", ""),
-        asks={key: _frozen(value) for key, value in table.items() if key in asked},
-        **_fields(rest),
+        asks={key: value for key, value in table.items() if key in asked},
+        **{key.replace("-", "_"): value for key, value in rest.items()},
     )
 
 
@@ -224,18 +230,3 @@ def _parents_first(images: Mapping[str, Mapping[str, Any]]) -> list[str]:
     for name in sorted(images):
         add(name)
     return list(order)
-
-
-def _borrowed(images: Mapping[str, Mapping[str, Any]], lines: Mapping[str, int]) -> dict[str, int]:
-    """Lines for what an image takes by `same-as`: those where the other image has it. Of a sound manifest."""
-    found: dict[str, int] = {}
-    for name in images:
-        here = join("images", name)
-        source = images[name].get("same-as")
-        while source is not None:
-            there = join("images", source)
-            for path, line in lines.items():
-                if path.startswith(there + ".") and here + path[len(there) :] not in lines:
-                    found.setdefault(here + path[len(there) :], line)
-            source = images[source].get("same-as")
-    return found

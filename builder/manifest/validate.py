@@ -52,28 +52,26 @@ def names(document: Mapping[str, Any]) -> Names:
 
 def follow(name: str, step: Mapping[str, object]) -> list[str]:
     """`name`, what it steps to, and so on, up to the end or before the first repetition; no more than may be."""
-    chain: list[str] = []
+    chain: dict[str, None] = {}
     at: object = name
     while isinstance(at, str) and at in step and at not in chain and len(chain) <= LONGEST_CHAIN:
-        chain.append(at)
+        chain[at] = None
         at = step[at]
-    return chain
+    return list(chain)
 
 
 def chains(document: Mapping[str, Any]) -> Iterator[Finding]:
     """Images with more ancestors than layers could be laid for; nothing else can be said of such a manifest."""
     images = tables(document, "images")
-    for key in ("same-as", "from"):
-        step = {name: image.get(key) for name, image in images.items()}
-        for name in images:
-            if len(follow(name, step)) > LONGEST_CHAIN:
-                path = join(join("images", name), key)
-                yield Finding(
-                    path=path,
-                    what=f"too long a chain: {path}",
-                    expected=f"at most {LONGEST_CHAIN} images, each with the next one as its {key}",
-                )
-                break
+    for key, has in (("same-as", images), ("from", expand(images))):
+        step = {name: image.get(key) for name, image in has.items()}
+        if name := next((name for name in has if len(follow(name, step)) > LONGEST_CHAIN), ""):
+            path = join(join("images", name), key)
+            yield Finding(
+                path=path,
+                what=f"too long a chain: {path}",
+                expected=f"at most {LONGEST_CHAIN} images, each with the next one as its {key}",
+            )
 
 
 def expand(images: Tables) -> dict[str, dict[str, Any]]:

@@ -175,7 +175,9 @@ def loads(text: str, path: str) -> PipLock:
         if pin is None:
             continue
         if pins and pin.name <= pins[-1].name:
-            wrong(start, f"{pin.name} is pinned twice" if pin.name in seen else f"{pin.name} is not in its sorted place")
+            wrong(
+                start, f"{pin.name} is pinned twice" if pin.name in seen else f"{pin.name} is not in its sorted place"
+            )
         pins.append(pin)
         seen.add(pin.name)
     raise_all(problems)

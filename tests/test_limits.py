@@ -231,7 +231,7 @@ SLOW: dict[str, tuple[Callable[[], object], str]] = {
         _manifest("".join(f"[images.x{number}]\nfrom = 'y{number}'\n" for number in range(8000))),
         "100 problems",
     ),
-    "lock of fetch, dotted keys": (_lock("fetch", FETCH + KEY), "broken lock: not TOML"),
+    "lock of fetch, dotted keys": (_lock("fetch", f"{FETCH}{KEY[:199]} = 1\n"), "broken lock: not TOML"),
     "lock of fetch, long number": (_lock("fetch", f"{FETCH}size = {'9' * 5000}\n"), "broken lock: not TOML"),
     "lock of fetch, lists": (_lock("fetch", f"{FETCH}name = {LISTS}\n"), "broken lock: "),
     "lock of fetch, problems": (_lock("fetch", FETCH + "[[fetch]]\n" * 100_000), "100 problems"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from builder import unpacked
+from builder import limits, unpacked
 from builder.digest import Digest
 from builder.digits import digits
 from builder.errors import StackbuildError
@@ -92,4 +92,6 @@ def _text(folder: Path, path: str) -> str | None:
         place = place / part
         if place.is_symlink():
             return None
-    return place.read_text("utf-8", "replace") if place.is_file() else None
+    if not place.is_file():
+        return None
+    return limits.read(place, limits.ACCOUNTS, f"/{path} of the image").decode("utf-8", "replace")

@@ -70,7 +70,7 @@ def standing(
                 and not any(_called(pin) & making.upgrade for pin in pins)
                 and not check(making.manifest, target, making.locks)
             ):
-                texts = {kind: making.locks.path(target, kind).read_text("utf-8") for kind in found}
+                texts = {kind: making.locks.text(target, kind) for kind in found}
                 return {kind: (lock, texts[kind]) for kind, lock in found.items()}
         except StackbuildError:
             pass  # They are damaged, or what they rest on is: whoever makes them anew says so.

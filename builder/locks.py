@@ -8,6 +8,7 @@ from collections.abc import Collection, Container, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
+from builder import limits
 from builder.errors import HostileInput
 from builder.kinds import kinds, submodule
 from builder.lock import Lock
@@ -56,31 +57,37 @@ class Locks:
             self._read[target, kind] = self._lock(target, kind)
         return self._read[target, kind]
 
-    def _lock(self, target: Target, kind: str) -> Lock | None:
+    def text(self, target: Target, kind: str) -> str:
+        """What the file of a lock holds, as it stands.
+
+        Raises:
+            FileNotFoundError: there is none.
+            StackbuildError: it is too long, no text, or a link.
+        """
         path = self.path(target, kind)
         try:
-            text = self._own(path).read_text("utf-8")
+            return self._bytes(path).decode().replace("\r\n", "\n")  # As git has it on some machines.
+        except UnicodeDecodeError as error:
+            raise _damaged(path, f"byte {error.start} is none", expected="UTF-8") from None
+
+    def _lock(self, target: Target, kind: str) -> Lock | None:
+        try:
+            text = self.text(target, kind)
         except FileNotFoundError:
             return None
-        except UnicodeDecodeError as error:
-            raise HostileInput(
-                "lock is damaged",
-                where=str(path),
-                expected="UTF-8",
-                got=f"byte {error.start} is none",
-                next_step=f"git checkout -- {path}, or make it anew: stackbuild lock",
-            ) from None
-        return self._like(target, kind, text) or _parsed(kind, text, path)
+        return self._like(target, kind, text) or _parsed(kind, text, self.path(target, kind))
 
-    def _own(self, path: Path) -> Path:
-        return own(self.folder.parent, path.relative_to(self.folder.parent).as_posix(), "a lock")
+    def _bytes(self, path: Path) -> bytes:
+        found = own(self.folder.parent, path.relative_to(self.folder.parent).as_posix(), "a lock")
+        most = limits.TOML_LOCK if path.suffix == ".toml" else limits.LOCK
+        return limits.read(found, most, "lock", _next(path))
 
     def _like(self, target: Target, kind: str, text: str) -> Lock | None:
         """What the other state has parsed, or would, if its file has that text."""
         if self._other is None:
             return None
         try:
-            same = self._other._own(self._other.path(target, kind)).read_bytes() == text.encode()
+            same = self._other._bytes(self._other.path(target, kind)) == text.encode()
         except FileNotFoundError:
             return None
         return self._other.read(target, kind) if same else None
@@ -133,8 +140,19 @@ def _named(target: Target) -> set[str]:
 def _parsed(kind: str, text: str, path: Path) -> Lock:
     _merged(text, path)
     name = formats()[kind][1]
-    found: Lock = (submodule(name, "lockfile") or kinds()[name]).loads(text, path)
+    try:
+        found: Lock = (submodule(name, "lockfile") or kinds()[name]).loads(text, path)
+    except RecursionError:
+        raise _damaged(path, "lists or tables nested too deeply") from None
     return found
+
+
+def _damaged(path: Path, got: str, expected: str = "") -> HostileInput:
+    return HostileInput("lock is damaged", where=str(path), expected=expected, got=got, next_step=_next(path))
+
+
+def _next(path: Path) -> str:
+    return f"git checkout -- {path}, or make it anew: stackbuild lock"
 
 
 def _merged(text: str, path: Path) -> None:

@@ -19,7 +19,7 @@ from typing import TypeVar
 
 import requests
 
-from builder import downloading, file_urls
+from builder import downloading, file_urls, limits
 from builder.digest import Digest
 from builder.errors import HostileInput, StackbuildError, Unreachable, raise_all
 from builder.incoming import Incoming
@@ -164,7 +164,8 @@ class Client:
                 raise Unreachable(f"no ranges of {redact(url)}", got=f"HTTP {answer.status_code}")
             first, last, whole = (int(part) for part in found.groups())
             expected = max(0, whole + start) if start < 0 else start
-            body = b"".join(_limited(answer, last - first + 1))
+            most = -start if start < 0 else last - first + 1 if end is None else end - start
+            body = b"".join(_limited(answer, most))
         if first != expected or len(body) != last - first + 1:
             raise Unreachable(f"wrong range of {redact(url)}", expected=wanted, got=f"bytes {first}-{last}/{whole}")
         return body, whole
@@ -226,8 +227,10 @@ class Client:
 
     def _retried(self, url: str, limit: int, headers: dict[str, str]) -> Iterator[bytes]:
         if (path := file_urls.path_of(url)) is not None:
-            with file_urls.opened(path) as stream:
-                yield stream.read(limit)
+            try:
+                yield limits.read(path, limit, "file")
+            except OSError as error:
+                raise Unreachable(f"cannot read {path}", got=str(error.strerror)) from None
             return
         with self._requester.ask("GET", url, headers, stream=True) as answer:
             yield from _limited(answer, limit)

@@ -23,8 +23,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import tomli
-
+from builder import toml
 from builder.errors import StackbuildError, raise_all
 from builder.manifest.fragments import ABSOLUTE, listed, named, table
 from builder.manifest.lines import locate
@@ -117,9 +116,9 @@ def loads(text: str, path: Path) -> Mapping[str, Any]:
         Problems, StackbuildError: as for `environment`.
     """
     try:
-        document = tomli.loads(text)
+        document = toml.loads(text)
         lines = locate(text)
-    except tomli.TOMLDecodeError as error:
+    except toml.TOMLDecodeError as error:
         raise StackbuildError("not TOML", where=f"{path}:{error.lineno}") from None
     except RecursionError:
         raise StackbuildError("not a configuration file: nested too deeply", where=str(path)) from None

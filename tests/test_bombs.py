@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from builder import scan
+from builder import limits, scan
 from builder.advisories import entry as advisory
 from builder.advisories import reading
 from builder.digest import Digest
@@ -56,6 +56,7 @@ VENV = Environment(prefix="/opt/venv", python="3.11")
 def _lowered() -> None:
     """Limits that are right but large."""
     npm._MOST_BYTES = oci.MOST_BYTES = repodata._UNPACKED = conda._ROOM = 128 << 20  # type: ignore[misc]
+    limits.PACKAGES = 32 << 20
     oci.MOST_MEMBERS = npm._MOST_FILES = sdist._MEMBERS = source_build._MEMBERS = conda._MEMBERS = deb._MEMBERS = 5_000  # type: ignore[misc]
 
 
@@ -143,9 +144,9 @@ def _advisories(path: Path) -> None:
         advisory.parse(data, where)
 
 
-def _packages(end: str) -> Callable[[Path], object]:
+def _packages(end: str, size: int = 1000) -> Callable[[Path], object]:
     def read(path: Path) -> object:
-        told = Listed(digest=Digest.of(b""), size=1000)
+        told = None if not size else Listed(digest=Digest.of(b""), size=size)
         return apt._expanded(path.read_bytes(), f"Packages.{end}", told)
 
     return read
@@ -203,6 +204,8 @@ BOMBS: dict[str, tuple[Callable[[], bytes], Callable[[Path], object]]] = {
     ),
     "Packages.xz": (lambda: bombs.zeros("xz", 1), _packages("xz")),
     "Packages.gz": (lambda: bombs.zeros("gz"), _packages("gz")),
+    "Packages.xz, of no size": (lambda: bombs.zeros("xz", 8), _packages("xz", 0)),
+    "Packages.gz, of no size": (lambda: bombs.zeros("gz"), _packages("gz", 0)),
     "deb, zstd": (lambda: ar([("debian-binary", b"2.0\n"), ("data.tar.zst", bombs.zeros("zst"))]), _zstd_deb),
     "deb, members": (lambda: forge([], data=bombs.tar_of_members("xz", "./x", 20_000)), _deb),
     "conda, zstd": (_conda_zip, _conda("x-1-0.conda")),

@@ -27,8 +27,9 @@ LONGEST: Final = 310
 
 ORDER: Final = """
     advice background chains closure digits ecosystem escaping frames guarded headers naming purls redaction removal
-    replacing settling
+    replacing settling toml
     errors platforms
+    limits
     digest lease scratch offline file_urls
     licences
     incoming image_index image_layout sealing flocks
@@ -88,7 +89,7 @@ ONLY_IN: Final = {
     "rattler": ("kinds.conda.matching", "kinds.conda.worker"),
     "requests": ("downloading", "net", "requester", "session"),
     "rich": ("commands",),
-    "tomli": ("kinds.fetch.lockfile", "manifest", "user_config"),
+    "tomli": ("manifest.lines", "toml"),
     "urllib.request": (),
     "urllib3": ("downloading", "session"),
     "tomlkit": ("manifest.pins",),

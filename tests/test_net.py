@@ -134,6 +134,28 @@ def test_ranges(server: Server, waits: list[float]) -> None:
             Client().range(server.url + path, 0, 2)
 
 
+@pytest.mark.parametrize(("start", "end"), [(0, 1000), (-1000, None)])
+def test_range_that_is_longer_than_was_asked(start: int, end: int | None, server: Server, waits: list[float]) -> None:
+    """The length that counted was the one that the server named."""
+    first = 0 if end else 9_000
+    answers = f"bytes {first}-{first + len(DATA) - 1}/10000"
+    server.paths["/f"] = lambda handler, _: answer(handler, DATA, status=206, Content_Range=answers)
+    with pytest.raises(HostileInput, match="too long"):
+        Client().range(f"{server.url}/f", start, end)
+
+
+def test_local_document_has_a_limit(tmp_path: Path) -> None:
+    """It was cut there, without a word."""
+    path = tmp_path / "f"
+    path.write_bytes(bytes(1001))
+    for ask in (Client().get, Client().page):
+        with pytest.raises(HostileInput, match="too long"):
+            ask(path.as_uri(), limit=1000)
+        assert ask(path.as_uri(), limit=1001)
+        with pytest.raises(Unreachable, match="cannot read"):
+            ask((tmp_path / "none").as_uri())
+
+
 def test_each_keeps_the_order_and_opens_few_connections(server: Server) -> None:
     """Sixteen at a time over connections that stay open, whoever asks: two crowds of threads share them."""
     callers: set[tuple[str, int]] = set()

@@ -36,10 +36,16 @@ def locate(text: str) -> dict[str, int]:
 
 
 class Lines(Mapping[str, int]):
-    """The lines of a text, which are looked for once somebody asks: only errors and messages do."""
+    """The lines of a text, which are looked for once somebody asks: only errors and messages do.
 
-    def __init__(self, find: Callable[[], Mapping[str, int]]) -> None:
+    Args:
+        same: image → the one from which it takes what it does not have itself, with its lines. They are no members, as
+            there may be many times more of them than lines.
+    """
+
+    def __init__(self, find: Callable[[], Mapping[str, int]], same: Mapping[str, str] | None = None) -> None:
         self._find = find
+        self._same = same or {}
         self._found: Mapping[str, int] | None = None
 
     def _lines(self) -> Mapping[str, int]:
@@ -48,7 +54,13 @@ class Lines(Mapping[str, int]):
         return self._found
 
     def __getitem__(self, path: str) -> int:
-        return self._lines()[path]
+        found, at = self._lines(), path
+        while at not in found:
+            table, image, key = (*at.split(".", 2), "", "")[:3]
+            if table != "images" or not key or image not in self._same:
+                raise KeyError(path)
+            at = f"images.{self._same[image]}.{key}"
+        return found[at]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._lines())

@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping, MutableMapping, MutableSequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import tomli
 import tomlkit
 
+from builder import toml
 from builder.manifest.shape import join, request_name
 
 _REQUEST = re.compile(r"(?P<head>[^=<>!~]+?)(?P<equals> ?== ?)(?P<version>[^=,*]+)(?P<build>=[^=,]+)?")
@@ -67,7 +67,7 @@ class Place:
 
 def places(text: str) -> tuple[Place, ...]:
     """Every version that the text of a manifest pins, in its order; the manifest can be read."""
-    document = tomli.loads(text)
+    document = toml.loads(text)
     found: list[Place] = []
     for top in ("sets", "images"):
         for name, table in document.get(top, {}).items():

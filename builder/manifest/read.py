@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-import tomli
-
+from builder import limits, toml
 from builder.digest import Json
 from builder.errors import StackbuildError, raise_all
 from builder.manifest import edges, validate, variants
@@ -22,8 +22,11 @@ from builder.manifest.lines import Lines, locate
 from builder.manifest.model import Manifest
 from builder.manifest.schema import declaration
 from builder.manifest.settings import PLAIN, Acceptance, Archive, Audit, CachePlace, Layout, Project, Retention, Variant
-from builder.manifest.shape import Finding, findings, join
+from builder.manifest.shape import Finding, findings
 from builder.manifest.tables.image import requests
+
+_MOST_PROBLEMS = 100
+"""More of them are not told: nobody reads them, and each takes as long as the manifest has names."""
 
 
 def read(path: Path, place: Path | None = None) -> Manifest:
@@ -37,7 +40,7 @@ def read(path: Path, place: Path | None = None) -> Manifest:
         StackbuildError: the file cannot be read, or is no TOML.
     """
     try:
-        text = path.read_bytes().decode()
+        text = limits.read(path, limits.MANIFEST, "stacks manifest").decode()
     except FileNotFoundError:
         raise StackbuildError(
             f"no stacks manifest: {path}", next_step="stackbuild init, or go to a folder that has one"
@@ -60,10 +63,10 @@ def loads(text: str, path: Path) -> Manifest:
         StackbuildError: the text is no TOML.
     """
     try:
-        document = tomli.loads(text)
+        document = toml.loads(text)
         lines = Lines(lambda: locate(text))
         raise_all(_problems(document, lines, path))
-    except tomli.TOMLDecodeError as error:
+    except toml.TOMLDecodeError as error:
         where = f"{path.name}:{error.lineno}"
         raise StackbuildError(
             f"not TOML: {_printable(error.msg)}", where=where, got=_line(text, error.lineno)
@@ -72,7 +75,8 @@ def loads(text: str, path: Path) -> Manifest:
         raise StackbuildError("not a stacks manifest: nested too deeply", where=path.name) from None
     except ValueError:
         raise StackbuildError("not a stacks manifest: a number in it is too long", where=path.name) from None
-    return _manifest(document, Lines(lambda: {**lines, **_borrowed(document["images"], lines)}), path)
+    same = {name: image["same-as"] for name, image in document["images"].items() if "same-as" in image}
+    return _manifest(document, Lines(lambda: lines, same), path)
 
 
 def _line(text: str, number: int) -> str:
@@ -82,16 +86,17 @@ def _line(text: str, number: int) -> str:
 
 
 def _problems(document: Mapping[str, Any], lines: Mapping[str, int], path: Path) -> list[StackbuildError]:
-    found = list(findings(document, declaration(), validate.names(document)))
+    if long := list(validate.chains(document)):
+        return [_error(one, line, path) for line, one in _placed(long, lines)]
+    found = list(islice(findings(document, declaration(), validate.names(document)), _MOST_PROBLEMS))
     full = validate.expand(validate.tables(document, "images"))
     # Where the shape is wrong already, how it fits in would only be the same problem again.
     wrong = {one.path for one in found}
-    fitting = (
-        *validate.check(document, full, requests()),
-        *variants.check(document, full),
-        *edges.check(document, full),
+    fitting = chain(
+        validate.check(document, full, requests()), variants.check(document, full), edges.check(document, full)
     )
-    found += [one for one in fitting if one.path not in wrong]
+    room = _MOST_PROBLEMS - len(found)
+    found += islice((one for one in fitting if one.path not in wrong), room)
     return [_error(one, line, path) for line, one in sorted(_placed(found, lines), key=lambda pair: pair[0])]
 
 
@@ -121,7 +126,9 @@ def _printable(text: str) -> str:
 
 def _manifest(document: Mapping[str, Any], lines: Lines, path: Path) -> Manifest:
     """The frozen types; nothing can be wrong any more."""
-    full = validate.expand(validate.tables(document, "images"))
+    # Frozen first, so that what many images take from one is there once.
+    own = {name: {key: _frozen(value) for key, value in image.items()} for name, image in document["images"].items()}
+    full = validate.expand(own)
     return Manifest(
         path=path,
         project=_project(document["project"]),
@@ -207,8 +214,8 @@ def _image(name: str, table: Mapping[str, Any]) -> Image:
         base=origin.base,
         source=table.get("archive", ""),
         layout=table.get("layout", ""),
-        asks={key: _frozen(value) for key, value in table.items() if key in asked},
-        **_fields(rest),
+        asks={key: value for key, value in table.items() if key in asked},
+        **{key.replace("-", "_"): value for key, value in rest.items()},
     )
 
 
@@ -224,18 +231,3 @@ def _parents_first(images: Mapping[str, Mapping[str, Any]]) -> list[str]:
     for name in sorted(images):
         add(name)
     return list(order)
-
-
-def _borrowed(images: Mapping[str, Mapping[str, Any]], lines: Mapping[str, int]) -> dict[str, int]:
-    """Lines for what an image takes by `same-as`: those where the other image has it. Of a sound manifest."""
-    found: dict[str, int] = {}
-    for name in images:
-        here = join("images", name)
-        source = images[name].get("same-as")
-        while source is not None:
-            there = join("images", source)
-            for path, line in lines.items():
-                if path.startswith(there + ".") and here + path[len(there) :] not in lines:
-                    found.setdefault(here + path[len(there) :], line)
-            source = images[source].get("same-as")
-    return found

@@ -20,6 +20,9 @@ Tables: TypeAlias = Mapping[str, Mapping[str, Any]]
 DERIVED: Final = ("HOME", "HOME_TMP", "NB_GID", "NB_UID", "NB_USER")
 """Environment variables that follow from the layout."""
 
+LONGEST_CHAIN: Final = 128
+"""Runtimes stop at 127 layers, and an image brings at least one."""
+
 _MERGED: Final = ("env", "labels", "on")
 
 
@@ -49,13 +52,27 @@ def names(document: Mapping[str, Any]) -> Names:
 
 
 def follow(name: str, step: Mapping[str, object]) -> list[str]:
-    """`name`, what it steps to, and so on, up to the end or before the first repetition."""
-    chain: list[str] = []
+    """`name`, what it steps to, and so on, up to the end or before the first repetition; no more than may be."""
+    chain: dict[str, None] = {}
     at: object = name
-    while isinstance(at, str) and at in step and at not in chain:
-        chain.append(at)
+    while isinstance(at, str) and at in step and at not in chain and len(chain) <= LONGEST_CHAIN:
+        chain[at] = None
         at = step[at]
-    return chain
+    return list(chain)
+
+
+def chains(document: Mapping[str, Any]) -> Iterator[Finding]:
+    """Images with more ancestors than layers could be laid for; nothing else can be said of such a manifest."""
+    images = tables(document, "images")
+    for key, has in (("same-as", images), ("from", expand(images))):
+        step = {name: image.get(key) for name, image in has.items()}
+        if name := next((name for name in has if len(follow(name, step)) > LONGEST_CHAIN), ""):
+            path = join(join("images", name), key)
+            yield Finding(
+                path=path,
+                what=f"too long a chain: {path}",
+                expected=f"at most {LONGEST_CHAIN} images, each with the next one as its {key}",
+            )
 
 
 def expand(images: Tables) -> dict[str, dict[str, Any]]:

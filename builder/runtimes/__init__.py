@@ -24,9 +24,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol, TypeAlias, cast
 
-from builder import processes
+from builder import limits, processes
 from builder.built import Image, User
-from builder.errors import StackbuildError
+from builder.errors import HostileInput, StackbuildError
 from builder.files import Files
 from builder.processes import Process
 from builder.removal import remove
@@ -115,6 +115,7 @@ class Container:
 
         Raises:
             OSError: nobody listens there.
+            HostileInput: the body is too long.
         """
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         connection.sock = self.connect(port)
@@ -124,7 +125,16 @@ class Container:
             found: dict[str, str] = {}
             for name, value in answer.getheaders():
                 found[name.lower()] = f"{found[name.lower()]}\n{value}" if name.lower() in found else value
-            return answer.status, found, answer.read()
+            said = answer.read(limits.ANSWER + 1)
+            if len(said) > limits.ANSWER:
+                raise HostileInput(
+                    "a container's answer is too long",
+                    where=f"{method} {path} at port {port}",
+                    expected=f"at most {limits.ANSWER:,} bytes",
+                )
+            if answer.length:  # `read` with a limit leaves it to us.
+                raise http.client.IncompleteRead(said, answer.length)
+            return answer.status, found, said
         finally:
             connection.close()
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import os
+import shutil
 import subprocess
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
 from builder.errors import StackbuildError
 
@@ -17,14 +19,16 @@ _MANY = 500
 """Paths that one command line takes easily; for more, the folders are asked for that they lie in."""
 
 
-def run(folder: Path, *arguments: str) -> bytes:
-    """What git says in a folder.
+def run(folder: Path, *arguments: str, into: IO[bytes] | None = None) -> bytes:
+    """What git says in a folder, or nothing if a file is to take it.
 
     Raises:
         StackbuildError: it failed, or is not installed.
     """
     try:
-        done = subprocess.run([*_GIT, "-C", str(folder), *arguments], capture_output=True, check=False)
+        done = subprocess.run(
+            [*_GIT, "-C", str(folder), *arguments], stdout=into or subprocess.PIPE, stderr=subprocess.PIPE, check=False
+        )
     except FileNotFoundError:
         raise StackbuildError("git is not installed", next_step="sudo apt-get install git") from None
     if done.returncode:
@@ -33,7 +37,7 @@ def run(folder: Path, *arguments: str) -> bytes:
             got=done.stderr.decode(errors="replace").strip()[-300:],
             next_step="name a revision that git knows; in CI, fetch enough history",
         )
-    return done.stdout
+    return done.stdout or b""
 
 
 def commit_of(folder: Path, revision: str) -> str:
@@ -77,15 +81,22 @@ def export(folder: Path, tree: str, wanted: Sequence[str], into: Path) -> None:
     """Write files and folders of a tree below a folder: git's own archive, nothing of the work tree."""
     if len(wanted) > _MANY:
         wanted = sorted({path.partition("/")[0] for path in wanted})
-    data = run(folder, "archive", "--format=tar", "--end-of-options", tree, *wanted)
-    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+    with TemporaryFile() as data:
+        run(folder, "archive", "--format=tar", "--end-of-options", tree, *wanted, into=data)
+        data.seek(0)
+        _unpacked(data, into)
+
+
+def _unpacked(data: IO[bytes], into: Path) -> None:
+    with tarfile.open(fileobj=data) as archive:
         for member in archive:
             path = into / member.name
             if member.isreg():
                 content = archive.extractfile(member)
                 assert content is not None
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content.read())
+                with path.open("wb") as out:
+                    shutil.copyfileobj(content, out)
                 path.chmod(0o755 if member.mode & 0o100 else 0o644)
             elif member.issym():
                 path.parent.mkdir(parents=True, exist_ok=True)

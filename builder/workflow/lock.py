@@ -240,7 +240,7 @@ class Solution:
             if new is None:
                 if old is not None:
                     yield _change(self.project, target, kind, path, old, None)
-            elif old is None or path.read_text("utf-8") != new[1]:
+            elif old is None or self.project.locks.text(target, kind) != new[1]:
                 yield _change(self.project, target, kind, path, old, new[0])
 
     def write(self) -> tuple[Change, ...]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from builder import exchange, program
+from builder import exchange, limits, program
 from builder.cache import Cache, Told
 from builder.errors import StackbuildError
 from builder.exchange import File
@@ -128,7 +128,8 @@ def join(scheduler: str, name: str, store: Store, share: Share, told: Told) -> N
     def opened(shop: Shop, store: Store) -> tuple[Manifest, Cache]:
         registry = caching.at(shop.place, environ_with(shop.plain_http))
         exchange.take(registry, store, [File(shop.manifest, False, shop.size)])
-        manifest = loads(store.source(shop.manifest).read_text("utf-8", "replace"), store.path / "stacks.toml")
+        text = limits.read(store.source(shop.manifest), limits.MANIFEST, "stacks manifest").decode("utf-8", "replace")
+        manifest = loads(text, store.path / "stacks.toml")
         project = Project(manifest=manifest, locks=Locks(store.path), store=store)
         cache = caching.opened(project, shop.place, share=True, told=told, require_signature=shop.require_signature)
         if cache is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
 import signal
@@ -17,6 +18,7 @@ def more_processes(bait: Bait) -> str | None:
         while len(children) < enough:
             child = os.fork()
             if child == 0:
+                ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # Die with us, if we are ended.
                 signal.pause()
             children.append(child)
     finally:

@@ -21,6 +21,7 @@ from datetime import datetime
 from pathlib import Path
 from threading import Lock as Mutex
 
+from builder import limits
 from builder.errors import HostileInput, StackbuildError, Unreachable
 from builder.kinds.apt import keyring, release
 from builder.kinds.apt.places import Host, places, variable
@@ -30,10 +31,6 @@ from builder.manifest.settings import Archive
 from builder.net import Client
 from builder.redaction import redact
 from builder.store import Store
-
-_INRELEASE_LIMIT = 16 << 20
-_INDEX_LIMIT = 1 << 30
-"""Bytes unpacked, where Release does not list the plain file; Debian's largest index has 60 million."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +100,7 @@ def _release(means: Means, archive: Archive, suite: str, cutoff: datetime | None
     for base in bases:
         url = f"{base}/dists/{suite}/InRelease"
         try:
-            data = means.client.get(url, limit=_INRELEASE_LIMIT)
+            data = means.client.get(url, limit=limits.RELEASE)
             found = release.parse(keyring.signed_text(data, keys, where=redact(url)), where=redact(url))
             release.refuse_other_suite(found, suite, where=redact(url))
             release.refuse_untimely(found, cutoff=cutoff, now=means.now, where=redact(url))
@@ -165,6 +162,10 @@ def _index_paths(found: Release, archive: Archive, architecture: str, suite: str
 def _index(means: Means, found: Release, bases: tuple[str, ...], suite: str, path: str) -> str:
     """The text of one Packages file, from the store or from the first place that has it."""
     listed = found.files[path]
+    plain = found.files.get(path.rpartition(".")[0])
+    for one in (listed, plain or listed):
+        if one.size > limits.PACKAGES:
+            raise _too_long(f"{suite} {path}", f"{one.size:,} bytes, by its Release")
     stored = means.store.source(listed.digest)
     if not stored.exists():
         with means.store.new_source() as incoming:
@@ -172,7 +173,6 @@ def _index(means: Means, found: Release, bases: tuple[str, ...], suite: str, pat
                 _index_urls(found, bases, suite, path), digest=listed.digest, size=listed.size, into=incoming
             )
     data = means.store.checked(stored).read_bytes()
-    plain = found.files.get(path.rpartition(".")[0])
     try:
         return _expanded(data, path, plain).decode()
     except (lzma.LZMAError, zlib.error, UnicodeDecodeError) as error:
@@ -187,9 +187,18 @@ def _index_urls(found: Release, bases: tuple[str, ...], suite: str, path: str) -
     return [f"{base}/dists/{suite}/{name}" for base in bases for name in names]
 
 
+def _too_long(name: str, got: str) -> HostileInput:
+    return HostileInput(
+        f"package index is too long: {name}",
+        expected=f"at most {limits.PACKAGES:,} bytes, packed and unpacked",
+        got=got,
+        next_step="leave its suite or component out in stacks.toml",
+    )
+
+
 def _expanded(data: bytes, path: str, plain: Listed | None) -> bytes:
     """Decompress, but never more than Release says the plain file has."""
-    limit = plain.size if plain is not None else _INDEX_LIMIT
+    limit = plain.size if plain is not None else limits.PACKAGES
     if path.endswith(".xz"):
         unpacker = lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=256 << 20)
         result, ended = unpacker.decompress(data, limit + 1), unpacker.eof
@@ -198,6 +207,8 @@ def _expanded(data: bytes, path: str, plain: Listed | None) -> bytes:
         result, ended = inflater.decompress(data, limit + 1), inflater.eof
     else:
         return data
+    if plain is None and len(result) > limit:
+        raise _too_long(path, "more than that")
     if len(result) > limit or not ended or (plain is not None and len(result) != plain.size):
         raise HostileInput(
             f"package index of another size: {path}", expected=f"{limit} bytes", got=f"{len(result)} bytes"

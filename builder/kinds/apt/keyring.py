@@ -16,6 +16,7 @@ from typing import TypeAlias
 
 import pysequoia
 
+from builder import limits
 from builder.errors import HostileInput, StackbuildError
 
 Keyring: TypeAlias = tuple[pysequoia.Cert, ...]
@@ -41,7 +42,7 @@ def load(name: str, folder: Path) -> Keyring:
     if Path(name).is_absolute() or ".." in Path(name).parts:
         raise StackbuildError(f"keyring outside of the project: {name}", expected="a path below stacks.toml's folder")
     try:
-        certificates = pysequoia.Cert.split_bytes(path.read_bytes())
+        certificates = pysequoia.Cert.split_bytes(limits.read(path, limits.KEYRING, "keyring"))
     except OSError as error:
         known = ", ".join(sorted(one.stem for one in _SHIPPED.glob("*.gpg")))
         raise StackbuildError(
@@ -50,6 +51,8 @@ def load(name: str, folder: Path) -> Keyring:
             expected=f"one of {known}, or a file",
             got=str(error.strerror),
         ) from None
+    except HostileInput:
+        raise
     except Exception as error:  # the library's errors have no type of their own
         raise StackbuildError(f"not a keyring: {name}", where=str(path), got=_first_line(error)) from None
     if not certificates:

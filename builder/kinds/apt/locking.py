@@ -67,7 +67,7 @@ def check(manifest: Manifest, target: Target, locks: Locks) -> list[StackbuildEr
         return [missing(manifest, target, locks)] if request or manifest.image(target).archive else []
     if not request and not manifest.image(target).archive:
         return [unwanted(manifest, target, locks)]
-    subject = checks.Subject(path=relative(manifest, path), lock=lock, text=path.read_text("utf-8"))
+    subject = checks.Subject(path=relative(manifest, path), lock=lock, text=locks.text(target, KIND))
     found = checks.problems(
         subject, inherited_locks(manifest, locks, target, KIND), request, architecture=_architecture(target)
     )

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from builder.digest import Digest
+from builder.digits import digits
 from builder.errors import HostileInput, StackbuildError
 from builder.kinds.apt.places import STAMP
 
@@ -98,6 +99,8 @@ def _fields(text: str, where: str) -> tuple[dict[str, str], dict[str, Listed]]:
         elif name == "SHA256":
             try:
                 digest, size, path = line.split()
+                if not digits(size):  # Of a negative one, decompressors take that there is no limit.
+                    raise ValueError
                 files[path] = Listed(digest=Digest.parse("sha256:" + digest), size=int(size))
             except ValueError:
                 raise HostileInput(

@@ -46,7 +46,7 @@ class Universe:
         self.source = source
         self._indices = tuple(indices)
         self._places: dict[str, list[_Place]] = {}
-        self._providers: dict[str, list[str]] = {}
+        self._providers: dict[str, dict[str, None]] = {}
         self._essential: set[str] = set()
         self._parsed: dict[str, tuple[Package, ...]] = {}
         for number, index in enumerate(self._indices):
@@ -68,9 +68,7 @@ class Universe:
             return
         self._places.setdefault(name, []).append((number, start, end))
         for provided in _PROVIDED.findall(_value(text, "Provides", start, end)):
-            owners = self._providers.setdefault(provided, [])
-            if name not in owners:
-                owners.append(name)
+            self._providers.setdefault(provided, {})[name] = None
         if text.find("\nEssential: yes", start, end) >= 0:
             self._essential.add(name)
 

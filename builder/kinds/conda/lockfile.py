@@ -24,6 +24,7 @@ where two changes touch. Drawback: two branches that add different packages at t
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -39,6 +40,12 @@ _COMMENT: Final = """\
 
 _DEEPEST = 16
 """How deep lists and tables stand in each other, at most; those of a lock five deep."""
+_DIRECTIVE = re.compile("(?:\\A|[\n\r\x85\u2028\u2029\ufeff])%.{0,100}")
+"""At the beginning of a line, whatever YAML takes for the end of one."""
+_LONGEST_PLAIN = 4096
+"""Characters of a text without quotes."""
+_MOST_EVENTS = 1_000_000
+"""Texts, and beginnings and ends of lists and tables; each takes a kilobyte of memory. 1,000 packages have 40,000."""
 
 
 def dumps(lock: CondaLock) -> str:
@@ -98,19 +105,33 @@ def loads(text: str, path: Path | str) -> CondaLock:
 def _parsed(text: str, path: Path | str) -> Any:
     import yaml
 
+    if directive := _DIRECTIVE.search(text):  # Each is compared with all before it.
+        number = text.count("\n", 0, directive.start()) + 1
+        raise _damaged(path, number, expected="YAML as conda-lock writes it", got=directive[0].strip())
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         depth = 0
-        for event in yaml.parse(text, Loader=loader):
+        for number, event in enumerate(yaml.parse(text, Loader=loader)):
             # An alias costs three bytes and may stand for a billion; the loader written in C dies of what is deep.
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if depth > _DEEPEST or isinstance(event, yaml.AliasEvent):
+            dear = depth > _DEEPEST or number > _MOST_EVENTS or _costly(event)
+            if dear or isinstance(event, yaml.AliasEvent):
                 raise _damaged(path, event.start_mark.line + 1, expected="YAML as conda-lock writes it", got="another")
         return yaml.load(text, Loader=loader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         got = getattr(error, "problem", None) or type(error).__name__
         raise _damaged(path, mark.line + 1 if mark else 1, expected="YAML as conda-lock writes it", got=got) from None
+
+
+def _costly(event: Any) -> bool:
+    """Whether the loader would take the square of its length for it: a long text without quotes that may be a number of
+    base 60 (`1:59:59`), with a tag any text, and one of many keys `<<`.
+    """
+    plain = getattr(event, "implicit", None) == (True, False)
+    return getattr(event, "tag", None) is not None or (
+        plain and (len(event.value) > _LONGEST_PLAIN or event.value == "<<")
+    )
 
 
 def _damaged(path: Path | str, line: int, *, expected: str, got: str) -> HostileInput:

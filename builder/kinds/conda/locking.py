@@ -94,7 +94,7 @@ def check(manifest: Manifest, target: Target, locks: Locks) -> list[StackbuildEr
     subject = checks.Subject(
         path=relative(manifest, path),
         lock=cast(CondaLock, lock),
-        text=path.read_text("utf-8"),
+        text=locks.text(target, KIND),
         inherited=inherited_locks(manifest, locks, target, KIND),
     )
     channels = channels_of(manifest, {})

@@ -21,12 +21,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from itertools import pairwise, zip_longest
+from itertools import islice, pairwise, zip_longest
 from pathlib import Path
 from typing import Any
 
-import tomli
-
+from builder import toml
 from builder.digest import Digest
 from builder.errors import StackbuildError, raise_all
 from builder.kinds.fetch.request import KIND, Request
@@ -34,6 +33,8 @@ from builder.lock import Lock, Pin
 
 FORMAT = "1"
 _HEAD = (f"# stackbuild-lock: {FORMAT}", "# written by `stackbuild lock`; edit stacks.toml instead")
+_MOST_PROBLEMS = 100
+"""More of them are not told: nobody reads them, and a lock may be long."""
 _NEXT = "undo the edit (git checkout), or write it anew: stackbuild lock"
 _PLAIN = re.compile(r'[^"\\\x00-\x1f\x7f]*')
 _TEXTS = {
@@ -102,8 +103,8 @@ def loads(text: str, path: Path | str) -> Lock:
             next_step="stackbuild lock writes it anew",
         )
     try:
-        document = tomli.loads(text)
-    except (tomli.TOMLDecodeError, RecursionError) as error:
+        document = toml.loads(text)
+    except (ValueError, RecursionError) as error:
         line_number = getattr(error, "lineno", 1)
         raise StackbuildError(
             "broken lock: not TOML", where=f"{path}:{line_number}", got=lines[line_number - 1][:100], next_step=_NEXT
@@ -114,12 +115,12 @@ def loads(text: str, path: Path | str) -> Lock:
     numbers = [n for n, one in enumerate(lines, 1) if one == "[[fetch]]"]
     if len(numbers) != len(tables):
         raise StackbuildError(f"broken lock: {path} has [[fetch]] in another way", next_step=_NEXT)
-    problems = [
+    problems = (
         StackbuildError(f"broken lock: {what}", where=f"{path}:{number}", next_step=_NEXT)
         for number, table in zip(numbers, tables, strict=True)
         for what in _wrong(table)
-    ]
-    raise_all(problems)
+    )
+    raise_all(list(islice(problems, _MOST_PROBLEMS)))
     pins = tuple(_pin(table) for table in tables)
     lock = Lock(request=tuple(sorted(line(one) for one in pins)), pins=pins)
     _judge(lock, lines, text, path)
@@ -130,7 +131,7 @@ def _wrong(table: Any) -> Iterator[str]:
     if not isinstance(table, dict):
         yield "a pin is no table"
         return
-    name = str(table.get("name", "a pin"))[:64]
+    name = table["name"][:64] if isinstance(table.get("name"), str) else "a pin"
     for key, pattern in _TEXTS.items():
         value = table.get(key)
         if value is None and key == "sha256-url":

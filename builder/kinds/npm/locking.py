@@ -150,7 +150,7 @@ def _check_build(manifest: Manifest, target: Target, locks: Locks) -> list[Stack
     if lock is None:
         return [apt.missing(manifest, target, locks, BUILD)]
     path = locks.path(target, BUILD)
-    subject = apt_check.Subject(path=relative(manifest, path), lock=lock, text=path.read_text("utf-8"))
+    subject = apt_check.Subject(path=relative(manifest, path), lock=lock, text=locks.text(target, BUILD))
     found = apt_check.problems(subject, _apt(manifest, locks, target), asked, architecture=_architecture(target))
     archive = manifest.root_archive(target)
     header = Header(

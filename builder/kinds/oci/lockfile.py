@@ -154,7 +154,7 @@ def loads(text: str, path: Path | str) -> Lock:
         lock = _lock(found)
         if dumps(lock) != text:
             raise ValueError("not the text that `stackbuild lock` writes; edited by hand?")
-    except (HostileInput, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (HostileInput, KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
         raise toml.damaged(path, f"{type(error).__name__}: {error}") from None
     return lock
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
+from builder import limits
 from builder.digest import Digest
 from builder.errors import HostileInput, StackbuildError
 from builder.kinds.oci.reference import Reference
@@ -15,7 +16,6 @@ from builder.transports.document import Document
 from builder.transports.registry import Registry
 
 _REF = "org.opencontainers.image.ref.name"
-_LIMIT = 4 << 20
 
 
 class Source(Protocol):
@@ -60,7 +60,7 @@ class Layout:
     def head(self, tag: str) -> Digest | None:
         path = self._folder / "index.json"
         try:
-            rows = json.loads(path.read_bytes())["manifests"]
+            rows = json.loads(limits.read(path, limits.LAYOUT, "index of an OCI layout"))["manifests"]
             found = [Digest.parse(row["digest"]) for row in rows if row.get("annotations", {}).get(_REF) == tag]
         except OSError as error:
             raise StackbuildError(
@@ -85,8 +85,7 @@ class Layout:
     def _read(self, digest: Digest) -> bytes:
         path = self._folder / "blobs/sha256" / digest.hex
         try:
-            with path.open("rb") as stream:
-                body = stream.read(_LIMIT + 1)
+            body = limits.read(path, limits.LAYOUT, "document of an OCI layout")
         except OSError as error:
             raise StackbuildError(f"no such image: {digest}", where=str(path), got=str(error.strerror)) from None
         if Digest.of(body) != digest:

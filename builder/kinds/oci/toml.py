@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from builder import toml
 from builder.errors import HostileInput, StackbuildError
 
 FORMAT = 1
@@ -57,8 +57,8 @@ def read(data: str, path: Path | str) -> dict[str, Any]:
         StackbuildError: it has another format.
     """
     try:
-        found = tomllib.loads(data)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        found = toml.loads(data)
+    except (ValueError, RecursionError) as error:
         raise damaged(path, str(error)) from None
     if found.get("format") != FORMAT:
         raise StackbuildError(

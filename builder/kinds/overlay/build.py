@@ -118,6 +118,6 @@ def _read(folder: Path, image: str) -> Iterator[tuple[str, str, str]]:
                 yield path, "link", os.readlink(full)
             elif full.is_file():
                 kind = "program" if full.stat().st_mode & 0o100 else "file"
-                yield path, kind, Digest.of(full.read_bytes())
+                yield path, kind, Digest.of_file(full)
             else:
                 raise StackbuildError(f"an overlay holds a device, socket or pipe: {full}")

@@ -37,7 +37,7 @@ Loading is on the path of a build with nothing to do, so nothing slow is importe
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from builder.errors import StackbuildError, raise_all
@@ -52,6 +52,8 @@ _WRITTEN = "# written by `stackbuild lock`; edit stacks.toml instead"
 _TARGET = ("python", "platform", "glibc")
 _LISTED = ("request", "constraint", "without")
 _CONTROL = re.compile(r"[\x00-\x1f]")
+_MOST_PROBLEMS = 100
+"""More of them are not told: nobody reads them, and a lock may be long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,20 +141,25 @@ def loads(text: str, path: str) -> PipLock:
     problems: list[StackbuildError] = []
 
     def wrong(number: int, what: str, **more: str) -> None:
+        if len(problems) == _MOST_PROBLEMS:
+            raise_all(problems)
         more.setdefault("next_step", "undo the edit (git checkout), or write it anew: stackbuild lock")
         problems.append(StackbuildError(f"broken lock: {what}", where=f"{path}:{number}", **more))
 
     blocks = _blocks(lines)
-    head = _head(blocks[0][1], wrong)
+    head = _head(next(blocks)[1], wrong)
     pins: list[Pin] = []
-    for start, block in blocks[1:]:
+    seen: set[str] = set()
+    for start, block in blocks:
         pin = pin_lines.loads(start, block, wrong, named=form != "1")
         if pin is None:
             continue
         if pins and pin.name <= pins[-1].name:
-            twice = any(pin.name == other.name for other in pins)
-            wrong(start, f"{pin.name} is pinned twice" if twice else f"{pin.name} is not in its sorted place")
+            wrong(
+                start, f"{pin.name} is pinned twice" if pin.name in seen else f"{pin.name} is not in its sorted place"
+            )
         pins.append(pin)
+        seen.add(pin.name)
     raise_all(problems)
     lock = PipLock(
         request=head["request"],
@@ -176,19 +183,20 @@ def loads(text: str, path: str) -> PipLock:
     return lock
 
 
-def _blocks(lines: Sequence[str]) -> list[tuple[int, list[str]]]:
+def _blocks(lines: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
     """The header and each pin's lines, with the number of the first; they are parted by empty lines."""
-    found: list[tuple[int, list[str]]] = [(1, [])]
+    start, block = 1, list[str]()
     for number, line in enumerate(lines, 1):
         if line:
-            found[-1][1].append(line)
+            block.append(line)
         elif number < len(lines):
-            found.append((number + 1, []))
-    return found
+            yield start, block
+            start, block = number + 1, []
+    yield start, block
 
 
 def _head(lines: Sequence[str], wrong: Wrong) -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = dict.fromkeys((*_TARGET, *_LISTED), ())
+    found: dict[str, list[str]] = {key: [] for key in (*_TARGET, *_LISTED)}
     for number, line in enumerate(lines, 1):
         key, colon, value = line.removeprefix("# ").partition(": ")
         if number == 1 or line in ("#", _WRITTEN):
@@ -198,12 +206,12 @@ def _head(lines: Sequence[str], wrong: Wrong) -> dict[str, tuple[str, ...]]:
         elif key in _TARGET and found[key]:
             wrong(number, f"the header names {key} twice")
         else:
-            found[key] += (value,)
+            found[key].append(value)
     for key in _TARGET:
         if not found[key]:
             wrong(1, f"the header does not name its {key}")
-            found[key] = ("",)
+            found[key] = [""]
     for key in _LISTED:
-        if list(found[key]) != sorted(set(found[key])):
+        if found[key] != sorted(set(found[key])):
             wrong(1, f"the {key}s in the header are not sorted, or one is there twice")
-    return found
+    return {key: tuple(items) for key, items in found.items()}

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import re
 import tarfile
-import tomllib
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,6 +25,7 @@ from pathlib import Path, PurePosixPath
 
 from packaging.requirements import Requirement
 
+from builder import toml
 from builder.digest import Digest
 from builder.errors import HostileInput
 from builder.headers import BROKEN_TAR, Header, bounded
@@ -126,7 +126,7 @@ def build_requires(path: Path, filename: str) -> tuple[str, ...]:
     if data is None:
         return LEGACY
     try:
-        document = tomllib.loads(data.decode("utf-8"))
+        document = toml.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise HostileInput(f"pyproject.toml of {filename} is no TOML", got=str(error)[:200]) from None
     table = document.get("build-system")

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from builder import failed, unpacked
+from builder import failed, limits, unpacked
 from builder.action import Action, Result, Workshop
 from builder.digest import Digest, Json
 from builder.errors import HostileInput, StackbuildError
@@ -57,7 +57,7 @@ def _action(site: Site, table: Mapping[str, Json], below: list[Action]) -> Actio
             next_step="fetch what it needs (fetch, apt, pip), and let it use the files",
         )
     path = _script(site.manifest.folder, script, where)
-    data = path.read_bytes()
+    data = limits.read(path, limits.SCRIPT, "script")
     digest = Digest.of(data)
     ids: list[int] = [0, 0]
     home = "/root"
@@ -138,7 +138,7 @@ def perform(action: Action, results: Mapping[str, Result], workshop: Workshop) -
 
 
 def _read(path: Path, digest: str) -> bytes:
-    data = path.read_bytes()
+    data = limits.read(path, limits.SCRIPT, "script")
     if Digest.of(data) != digest:
         raise StackbuildError(f"a script changed while it was built: {path}", next_step="run the same command again")
     return data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import lzma
 import shutil
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from builder import limits
 from builder.errors import HostileInput, StackbuildError, Unreachable
 from builder.kinds.apt import archive as reading
 from builder.kinds.apt.archive import Means, Universes
@@ -138,6 +140,37 @@ def test_bomb(fake: Any, archive: Archive, means: Means) -> None:
         fake.write(f"dists/test/{path}", data)
     fake.write("dists/test/InRelease", fake.sign(fake.release(files, **{"Acquire-By-Hash": ""})))
     with pytest.raises(HostileInput, match="another size"):
+        read(means, archive)
+
+
+@pytest.mark.parametrize("end", ["", ".xz"])
+def test_index_that_its_release_says_is_too_long(
+    end: str, fake: Any, archive: Archive, means: Means, stanza: Stanza
+) -> None:
+    """Whatever is signed: nothing of it is fetched."""
+    files = fake.packages("test", stanza("aa"))
+    said = fake.release(files).replace(
+        f" {len(files[f'main/binary-amd64/Packages{end}'])} main/binary-amd64/Packages{end}\n",
+        f" {limits.PACKAGES + 1} main/binary-amd64/Packages{end}\n",
+    )
+    fake.write("dists/test/InRelease", fake.sign(said))
+    with pytest.raises(HostileInput, match="package index is too long") as caught:
+        read(means, archive)
+    assert caught.value.expected == "at most 268,435,456 bytes, packed and unpacked"
+    assert caught.value.got == "268,435,457 bytes, by its Release"
+    assert not list((means.store.path / "sources/sha256").iterdir())
+
+
+@pytest.mark.parametrize("pack", [lzma.compress, gzip.compress])
+def test_bomb_of_an_index_without_a_plain_size(
+    pack: Callable[[bytes], bytes], fake: Any, archive: Archive, means: Means, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "PACKAGES", 1 << 20)
+    path = "main/binary-amd64/Packages." + ("gz" if pack is gzip.compress else "xz")
+    files = {path: pack(bytes(9 << 20))}
+    fake.write(f"dists/test/{path}", files[path])
+    fake.write("dists/test/InRelease", fake.sign(fake.release(files, **{"Acquire-By-Hash": ""})))
+    with pytest.raises(HostileInput, match="package index is too long"):
         read(means, archive)
 
 

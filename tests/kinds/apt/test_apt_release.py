@@ -49,6 +49,8 @@ def test_fields_and_files() -> None:
         TEXT.replace("Date: Wed", "X: Wed"),
         TEXT.replace("18 Nov", "99 Nov"),
         TEXT.replace(" 1234 ", " "),
+        TEXT.replace(" 1234 ", " -2 "),
+        TEXT.replace(" 1234 ", " 1_234 "),
         TEXT.replace(HEX, "ab"),
         TEXT + "Suite: stable\n",
     ],

@@ -6,6 +6,7 @@ kilobyte in memory for each fifty bytes (APPNOTE 4.3.12). Standard library only:
 
 from __future__ import annotations
 
+import errno
 import io
 import tarfile
 import zipfile
@@ -40,10 +41,16 @@ def bounded(stream: _Stream, most: int = MOST_IN_DIRECTORY) -> _Stream:
     """The stream of a zip, at its beginning, if its directory is short enough to be read.
 
     Raises:
-        BadZipFile: it is longer than `most` bytes. Whether there is one, `ZipFile` says.
+        BadZipFile: it is longer than `most` bytes, or would begin before the file does. Whether there is one, `ZipFile`
+            says.
     """
     stream.seek(0)
-    end = cast(Any, zipfile)._EndRecData(stream)  # As `ZipFile` finds it, in whatever place and form.
+    try:
+        end = cast(Any, zipfile)._EndRecData(stream)  # As `ZipFile` finds it, in whatever place and form.
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise zipfile.BadZipFile("its directory begins before the file") from None
     if end and end[_SIZE] > most:
         raise zipfile.BadZipFile(f"its directory has {end[_SIZE]} bytes, where at most {most} are read")
     stream.seek(0)

@@ -11,7 +11,9 @@ import os
 import re
 import shutil
 
-VERSION = 4
+from builder.kinds.apt import keystore
+
+VERSION = 5
 
 REMOVED = (
     "/etc/.pwd.lock",
@@ -73,6 +75,7 @@ def clean() -> None:
     _fix_shadow()
     for path in glob.glob("/var/lib/texmf/ls-R"):
         _sort_listing(path)
+    keystore.settle(keystore.PATH, int(SHADOW_DAY) * 86_400_000)
 
 
 def _fix_shadow() -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from builder.errors import HostileInput
 
-MANIFEST = 1 << 20
-"""`stacks.toml`: a catalogue of 31 images has 32 kB."""
+MANIFEST = 4 << 20
+"""`stacks.toml`: a catalogue of 31 images has 32 kB, a company of a thousand a megabyte."""
 LOCK = 64 << 20
 """One lock: 10,000 packages have 8 MB in the longest of the formats."""
 TOML_LOCK = 8 << 20

@@ -11,13 +11,22 @@ import pytest
 from playwright.sync_api import Browser, FrameLocator, Page, expect
 
 from tests.e2e.browsing import Visit, chromium, colours, visit
-from tests.e2e.conftest import build, need_network
+from tests.e2e.conftest import build
 from tests.e2e.notebook import Notebook, notebook
 from tests.e2e.project import Site
 from tests.loopback import Service, serve
 
 READY = "is running at:"
 PLOT = "import matplotlib.pyplot as plt\nplt.plot([1, 4, 9, 16], 'o-', color='crimson')\nplt.title('Squares');"
+PICTURE = r"""
+import struct, zlib
+from IPython.display import Image
+def part(kind, data): return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+rows = b"".join(b"\0" + bytes(one for x in range(256) for one in (x, y, 99)) for y in range(128))
+head = part(b"IHDR", struct.pack(">2I5B", 256, 128, 8, 2, 0, 0, 0))
+Image(b"\x89PNG\r\n\x1a\n" + head + part(b"IDAT", zlib.compress(rows)) + part(b"IEND", b""))
+"""
+"""A picture of many colours, of what every jupyter has."""
 FRAME = '<!doctype html><link rel="icon" href="data:,"><title>Dashboard</title><h1>Dashboard</h1>'
 
 
@@ -28,20 +37,6 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def plots(catalogue: Site, tmp_path_factory: pytest.TempPathFactory, downloads: Path) -> Site:
-    """The catalogue with a small child of jupyter that can plot."""
-    site = catalogue.copy(tmp_path_factory.mktemp("plots") / "project")
-    with (site.folder / "stacks.toml").open("a") as manifest:
-        manifest.write('\n[images.plots]\nfrom = "jupyter"\npip = ["matplotlib==3.10.9"]\n')
-    said = site.try_("lock", "plots")
-    if said.code:
-        need_network(said.err)
-        pytest.fail(said.err)
-    build(site, downloads, "plots")
-    return site
-
-
-@pytest.fixture(scope="module")
 def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A platform's pages, on an origin of their own."""
     with serve(tmp_path_factory.mktemp("dashboard")) as found:
@@ -49,10 +44,10 @@ def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 @pytest.fixture(scope="module")
-def lab(plots: Site, dashboard: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notebook]:
+def lab(catalogue: Site, dashboard: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notebook]:
     """JupyterLab below NB_PREFIX, which lets the dashboard frame it."""
     env = {"NB_FRAME_ANCESTORS": dashboard.url}
-    with notebook(plots, "plots", tmp_path_factory.mktemp("lab"), ready=READY, env=env) as found:
+    with notebook(catalogue, "jupyter", tmp_path_factory.mktemp("lab"), ready=READY, env=env) as found:
         dashboard.write("index.html", framing(found))
         yield found
 
@@ -75,9 +70,9 @@ def test_a_notebook_in_the_dashboards_frame(
         assert all(one.url.startswith(f"{lab.url}/lab") for one in shown.page.frames[1:])
         assert shown.wrong == []
     kept = json.loads((lab.home / "answer.ipynb").read_text())
-    answer, plot = (cell["outputs"] for cell in kept["cells"][:2])
+    answer, picture = (cell["outputs"] for cell in kept["cells"][:2])
     assert answer[0]["data"]["text/plain"] == ["42"]
-    assert "image/png" in plot[-1]["data"]
+    assert "image/png" in picture[-1]["data"]
     for name in ("answer.ipynb", "made.txt"):
         status = (lab.home / name).stat()
         assert status.st_mode & stat.S_IWGRP, f"{name}: {status.st_mode:o}"
@@ -128,17 +123,17 @@ def first_cell(shown: Visit, frame: FrameLocator | Page) -> None:
 
 
 def write(shown: Visit, frame: FrameLocator) -> None:
-    """Make a notebook, calculate, plot."""
+    """Make a notebook, calculate, draw."""
     first_cell(shown, frame)
     shown.page.keyboard.type("6*7")
     shown.page.keyboard.press("Shift+Enter")
     expect(frame.locator(".jp-OutputArea-executeResult")).to_contain_text("42")
     expect(frame.locator(".jp-Notebook .jp-CodeCell")).to_have_count(2)
-    shown.page.keyboard.insert_text(PLOT)
+    shown.page.keyboard.insert_text(PICTURE)
     shown.page.keyboard.press("Shift+Enter")
     picture = frame.locator(".jp-RenderedImage img")
     expect(picture).to_be_visible()
-    shown.look("plot")
+    shown.look("picture")
     assert colours(picture) > 50
 
 
@@ -148,7 +143,7 @@ def save(shown: Visit, frame: FrameLocator, file: Path) -> None:
     frame.locator(".jp-Dialog input").first.fill(file.name)
     frame.locator(".jp-Dialog .jp-mod-accept").click()
     expect(frame.locator(".jp-DirListing-content")).to_contain_text(file.name)
-    shown.wait(lambda: file.is_file() and "image/png" in file.read_text(), f"the plot in {file}")
+    shown.wait(lambda: file.is_file() and "image/png" in file.read_text(), f"the picture in {file}")
 
 
 def terminal(shown: Visit, frame: FrameLocator) -> None:

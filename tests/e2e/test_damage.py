@@ -109,7 +109,7 @@ def test_killed_before_steps_of_writing(small: Site, tmp_path: Path) -> None:
     print(f"{killed} of 8 killed, of {steps} steps")
 
 
-@pytest.mark.parametrize("kind", ["apt", "pip"])
+@pytest.mark.parametrize("kind", ["pip", pytest.param("apt", marks=pytest.mark.catalogue)])
 def test_a_flipped_bit_in_a_download(small: Site, tmp_path: Path, kind: str) -> None:
     """The build says so; run again, it fetches the file anew."""
     image = "base" if kind == "apt" else "tool"

@@ -23,7 +23,7 @@ from builder.store import Store
 from builder.workflow import fresh, projects
 
 ROOT: Final = Path(__file__).parent.parent
-LONGEST: Final = 310
+LONGEST: Final = 300
 
 ORDER: Final = """
     advice background chains closure digits ecosystem escaping frames guarded headers naming purls redaction removal

@@ -15,8 +15,9 @@ from typing import IO, Any, TypeVar, cast
 MOST_IN_HEADER = 1 << 20
 MOST_IN_DIRECTORY = 32 << 20
 """Of the largest wheels and packages that are published it has 10 MB."""
-BROKEN_TAR = (tarfile.TarError, IndexError)
-"""What `tarfile` raises of a damaged archive: of a list of sparse pieces that breaks off, no error of its own."""
+BROKEN_TAR = (tarfile.TarError, IndexError, OverflowError)
+"""What `tarfile` raises of a damaged archive: no error of its own of a list of sparse pieces that breaks off, nor of a
+pax record that is longer than memory."""
 _LONG = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 _SIZE = 5
 _Stream = TypeVar("_Stream", bound=IO[bytes] | io.RawIOBase)

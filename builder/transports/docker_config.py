@@ -7,7 +7,6 @@ Sources: Docker's `config.json` and the credential helpers' protocol (docker/doc
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import re
 import subprocess
@@ -103,7 +102,7 @@ def _entry(entry: Mapping[str, Any], path: Path) -> Credentials | None:
     if auth := entry.get("auth"):
         try:
             user, colon, password = base64.b64decode(str(auth), validate=True).decode().rstrip("\0").partition(":")
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # Of base64, of UTF-8, of a letter that is neither.
             colon = ""
         if not colon:
             raise StackbuildError(f"cannot read credentials: {path}", expected="auth: base64 of user:password")

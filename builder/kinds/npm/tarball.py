@@ -104,7 +104,7 @@ def _judged(where: str) -> Iterator[None]:
     """
     try:
         yield
-    except (*BROKEN_TAR, EOFError, OSError, ValueError, zlib.error, OverflowError) as error:
+    except (*BROKEN_TAR, EOFError, OSError, ValueError, zlib.error) as error:
         if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EIO}:
             raise
         raise HostileInput(f"malformed npm package: {where}", got=str(error)[:300]) from None

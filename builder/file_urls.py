@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
+from builder import limits
 from builder.errors import Unreachable
 
 
@@ -18,6 +19,19 @@ def path_of(url: str) -> Path | None:
     return Path(unquote(parts.path)) if parts.scheme == "file" else None
 
 
+def read(path: Path, most: int) -> bytes:
+    """The bytes of the file, of which there may be so many.
+
+    Raises:
+        Unreachable: it cannot be read.
+        HostileInput: there are more.
+    """
+    try:
+        return limits.read(path, most, "file")
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
 def opened(path: Path) -> BinaryIO:
     """The file, as a stream.
 
@@ -27,4 +41,8 @@ def opened(path: Path) -> BinaryIO:
     try:
         return path.open("rb")
     except OSError as error:
-        raise Unreachable(f"cannot read {path}", got=str(error.strerror)) from None
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: OSError) -> Unreachable:
+    return Unreachable(f"cannot read {path}", got=str(error.strerror))

@@ -32,6 +32,9 @@ ACCOUNTS = 16 << 20
 ANSWER = 64 << 20
 """What a server in a container says to one request."""
 
+PROBLEMS = 100
+"""Of a manifest or a lock that are told: nobody reads more, and each takes its time."""
+
 _PIECE = 1 << 16
 
 

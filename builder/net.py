@@ -19,7 +19,7 @@ from typing import TypeVar
 
 import requests
 
-from builder import downloading, file_urls, limits
+from builder import downloading, file_urls
 from builder.digest import Digest
 from builder.errors import HostileInput, StackbuildError, Unreachable, raise_all
 from builder.incoming import Incoming
@@ -227,10 +227,7 @@ class Client:
 
     def _retried(self, url: str, limit: int, headers: dict[str, str]) -> Iterator[bytes]:
         if (path := file_urls.path_of(url)) is not None:
-            try:
-                yield limits.read(path, limit, "file")
-            except OSError as error:
-                raise Unreachable(f"cannot read {path}", got=str(error.strerror)) from None
+            yield file_urls.read(path, limit)
             return
         with self._requester.ask("GET", url, headers, stream=True) as answer:
             yield from _limited(answer, limit)

@@ -14,6 +14,7 @@ from hypothesis import settings
 
 from builder.errors import StackbuildError
 from builder.store import Store
+from tests.scripted_server import Server
 from tests.tools import Host, Python, absent, host_root, need_root, python_root
 
 settings.register_profile("stackbuild", deadline=None, max_examples=60, derandomize=True)
@@ -134,3 +135,19 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         absent("this root may not mount")
     yield folder
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server whose paths behave as the test says."""
+    found = Server()
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long the client would have waited, without waiting."""
+    found: list[float] = []
+    monkeypatch.setattr("builder.requester.time.sleep", found.append)
+    return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -17,21 +16,6 @@ from tests.scripted_server import Server, answer, ranged
 
 DATA = random.Random(7).randbytes(700_000)
 DIGEST = Digest.of(DATA)
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    found = Server()
-    yield found
-    found.close()
-
-
-@pytest.fixture
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How long the client would have waited, without waiting."""
-    found: list[float] = []
-    monkeypatch.setattr("builder.requester.time.sleep", found.append)
-    return found
 
 
 def download(store: Store, *urls: str, digest: Digest = DIGEST, size: int = len(DATA)) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -16,21 +15,6 @@ from builder.redaction import redact
 from tests.scripted_server import Server, answer
 
 DATA = random.Random(7).randbytes(700_000)
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    found = Server()
-    yield found
-    found.close()
-
-
-@pytest.fixture
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How long the client would have waited, without waiting."""
-    found: list[float] = []
-    monkeypatch.setattr("builder.requester.time.sleep", found.append)
-    return found
 
 
 def test_busy_server_is_asked_again_when_it_says(server: Server, waits: list[float]) -> None:

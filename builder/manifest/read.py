@@ -25,9 +25,6 @@ from builder.manifest.settings import PLAIN, Acceptance, Archive, Audit, CachePl
 from builder.manifest.shape import Finding, findings
 from builder.manifest.tables.image import requests
 
-_MOST_PROBLEMS = 100
-"""More of them are not told: nobody reads them, and each takes as long as the manifest has names."""
-
 
 def read(path: Path, place: Path | None = None) -> Manifest:
     """Read the stacks manifest.
@@ -88,14 +85,14 @@ def _line(text: str, number: int) -> str:
 def _problems(document: Mapping[str, Any], lines: Mapping[str, int], path: Path) -> list[StackbuildError]:
     if long := list(validate.chains(document)):
         return [_error(one, line, path) for line, one in _placed(long, lines)]
-    found = list(islice(findings(document, declaration(), validate.names(document)), _MOST_PROBLEMS))
+    found = list(islice(findings(document, declaration(), validate.names(document)), limits.PROBLEMS))
     full = validate.expand(validate.tables(document, "images"))
     # Where the shape is wrong already, how it fits in would only be the same problem again.
     wrong = {one.path for one in found}
     fitting = chain(
         validate.check(document, full, requests()), variants.check(document, full), edges.check(document, full)
     )
-    room = _MOST_PROBLEMS - len(found)
+    room = limits.PROBLEMS - len(found)
     found += islice((one for one in fitting if one.path not in wrong), room)
     return [_error(one, line, path) for line, one in sorted(_placed(found, lines), key=lambda pair: pair[0])]
 

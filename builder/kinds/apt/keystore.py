@@ -25,7 +25,7 @@ _LARGEST = 64 << 20
 
 
 def settle(path: str, milliseconds: int) -> None:
-    """Give all entries of a keystore one time, and their order by name; one that is none stays as it is."""
+    """Give all entries of a keystore one time, and an order (short names first); a file that is none stays as it is."""
     if not os.path.isfile(path) or os.path.islink(path) or os.path.getsize(path) > _LARGEST:
         return
     with open(path, "rb") as stream:

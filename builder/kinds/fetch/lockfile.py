@@ -25,7 +25,7 @@ from itertools import islice, pairwise, zip_longest
 from pathlib import Path
 from typing import Any
 
-from builder import toml
+from builder import limits, toml
 from builder.digest import Digest
 from builder.errors import StackbuildError, raise_all
 from builder.kinds.fetch.request import KIND, Request
@@ -33,8 +33,6 @@ from builder.lock import Lock, Pin
 
 FORMAT = "1"
 _HEAD = (f"# stackbuild-lock: {FORMAT}", "# written by `stackbuild lock`; edit stacks.toml instead")
-_MOST_PROBLEMS = 100
-"""More of them are not told: nobody reads them, and a lock may be long."""
 _NEXT = "undo the edit (git checkout), or write it anew: stackbuild lock"
 _PLAIN = re.compile(r'[^"\\\x00-\x1f\x7f]*')
 _TEXTS = {
@@ -120,7 +118,7 @@ def loads(text: str, path: Path | str) -> Lock:
         for number, table in zip(numbers, tables, strict=True)
         for what in _wrong(table)
     )
-    raise_all(list(islice(problems, _MOST_PROBLEMS)))
+    raise_all(list(islice(problems, limits.PROBLEMS)))
     pins = tuple(_pin(table) for table in tables)
     lock = Lock(request=tuple(sorted(line(one) for one in pins)), pins=pins)
     _judge(lock, lines, text, path)

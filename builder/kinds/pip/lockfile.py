@@ -40,6 +40,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
+from builder import limits
 from builder.errors import StackbuildError, raise_all
 from builder.kinds.pip import pin_lines
 from builder.kinds.pip.askers import askers
@@ -52,8 +53,6 @@ _WRITTEN = "# written by `stackbuild lock`; edit stacks.toml instead"
 _TARGET = ("python", "platform", "glibc")
 _LISTED = ("request", "constraint", "without")
 _CONTROL = re.compile(r"[\x00-\x1f]")
-_MOST_PROBLEMS = 100
-"""More of them are not told: nobody reads them, and a lock may be long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +140,7 @@ def loads(text: str, path: str) -> PipLock:
     problems: list[StackbuildError] = []
 
     def wrong(number: int, what: str, **more: str) -> None:
-        if len(problems) == _MOST_PROBLEMS:
+        if len(problems) == limits.PROBLEMS:
             raise_all(problems)
         more.setdefault("next_step", "undo the edit (git checkout), or write it anew: stackbuild lock")
         problems.append(StackbuildError(f"broken lock: {what}", where=f"{path}:{number}", **more))

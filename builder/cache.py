@@ -97,19 +97,21 @@ class Cache:
         files = {digest: blob for action in new for digest, blob in self._files(action)}
 
         def bring(item: tuple[Digest, bool]) -> None:
-            digest, blob = item
-            path = self.store.checked(path_of(self.store, digest, blob))
-            self._count(left_bytes=exchange.lent(upload, digest, path))
+            self._count(left_bytes=exchange.given(upload, self.store, *item))
 
         if self._tried(lambda: self.client.each(bring, files.items())) is not None:
             self._tried(lambda: self.client.each(lambda action: self._leave(action), new))
 
     def _there(self, action: Action) -> bool:
-        """Whether the cache has an entry that counts; one that does not, by an old key or damaged, is written anew."""
+        """Whether the cache has an entry that counts, and names all that was read and is here.
+
+        One that does not, by an old key, damaged, or of a worker that left only results, is written anew.
+        """
         try:
-            return entry.judged(self.registry, self.trust, action) is not None
+            found = entry.judged(self.registry, self.trust, action)
         except (HostileInput, *NONSENSE):
             return False
+        return found is not None and exchange.read(self.store, action).keys() <= found.sizes.keys()
 
     # Taking ---------------------------------------------------------------------------------------------------
 

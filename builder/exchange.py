@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from builder.action import Action, Result
 from builder.digest import Digest
+from builder.errors import StackbuildError
 from builder.plan import files_of, path_of
 from builder.store import Store
 from builder.transports.registry import Registry
@@ -58,6 +59,23 @@ def lent(upload: Upload, digest: Digest, path: Path) -> int:
     return size
 
 
+def given(upload: Upload, store: Store, digest: Digest, blob: bool) -> int:
+    """Have a file of the store in the repository; the bytes that had to be sent.
+
+    The registry takes the digest of what arrives: only what it refused is read once more here.
+
+    Raises:
+        HostileInput: the file has changed since it was written, and is gone from the store now.
+        Unreachable, StackbuildError: as `Upload.blob`, or there is no such file.
+    """
+    path = path_of(store, digest, blob)
+    try:
+        return lent(upload, digest, path)
+    except (StackbuildError, OSError):
+        store.checked(path)
+        raise
+
+
 def take(registry: Registry, store: Store, files: Iterable[File]) -> None:
     """Have files in the store. Raises: Problems: of those that could not be had, errors as `fetch`."""
     registry.client.each(lambda one: fetch(registry, store, one), missing(store, files))
@@ -81,10 +99,10 @@ def left(registry: Registry, store: Store, result: Result, known: Sizes) -> dict
         known: files of other results, which are in the repository already and need not be here.
 
     Raises:
-        HostileInput: a file in the store has changed.
-        Problems: of those that could not be left, errors as `lent`.
+        Problems: of those that could not be left, errors as `given`.
     """
     made = dict(files_of(result))
-    here = {one: path_of(store, one, blob) for one, blob in made.items() if one not in known}
-    lend(registry, {one: store.checked(path) for one, path in here.items()})
-    return {one: known[one] if one in known else here[one].stat().st_size for one in made}
+    upload = Upload(registry)
+    new = {one: blob for one, blob in made.items() if one not in known}
+    registry.client.each(lambda one: given(upload, store, *one), new.items())
+    return {one: known[one] if one in known else path_of(store, one, new[one]).stat().st_size for one in made}

@@ -46,7 +46,7 @@ _MOST = 5
     default="",
     help="Take from there what others built, instead of from the manifest's place.",
 )
-@click.option("--share", is_flag=True, help="Leave in the cache what was built here.")
+@click.option("--share", is_flag=True, help="Leave in the cache what was built, and read for it.")
 @click.option(
     "--require-signature",
     is_flag=True,
@@ -140,7 +140,7 @@ def command(
         cache = caching.opened(
             project,
             place,
-            share=share,
+            share=share and executor == "local",
             told=_told,
             require_signature=require_signature,
         )
@@ -148,7 +148,7 @@ def command(
     if executor == "dask" and scheduler is not None:
         from builder.workflow import elsewhere as others
 
-        elsewhere = others.by_dask(project, scheduler, cache, _told, require_signature=require_signature)
+        elsewhere = others.by_dask(project, scheduler, cache, _told, require_signature=require_signature, sources=share)
     with progress() as shown:
         built = build.build(
             project,
@@ -158,7 +158,7 @@ def command(
             progress=shown.fetched,
             planned=planned,
             cache=cache,
-            share=share,
+            share=share and elsewhere is None,
             elsewhere=elsewhere,
         )
     if cache is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -14,10 +15,12 @@ import click
 @click.option(
     "--local", "count", type=click.IntRange(0, 64), metavar="N", help="A scheduler and N workers here, for trying it."
 )
+@click.option("--own-stores", is_flag=True, help="With --local: not in your store, but in one for each worker.")
 @click.option("--scheduler", metavar="tls://HOST:PORT", help="Be one worker of this scheduler.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8786, show_default=True, help="With --local.")
 @click.option("--name", default=socket.gethostname, show_default="the host's name", help="Of the worker, in messages.")
 @click.option("--jobs", "-j", type=click.IntRange(1), help="Cores for each worker; by default an equal share.")
+@click.option("--at-once", type=click.IntRange(1), metavar="STEPS", help="For each worker; by default two for a core.")
 @click.option("--memory", type=click.IntRange(1), metavar="BYTES", help="For each worker; likewise.")
 @click.option(
     "--patience",
@@ -37,10 +40,12 @@ import click
 @click.option("--no-emulation", is_flag=True, help="Take no such steps of another platform than this machine's own.")
 def command(
     count: int | None,
+    own_stores: bool,
     scheduler: str | None,
     port: int,
     name: str,
     jobs: int | None,
+    at_once: int | None,
     memory: int | None,
     patience: float,
     store_limit: int | None,
@@ -49,6 +54,8 @@ def command(
 ) -> None:
     if (count is None) == (scheduler is None):
         raise click.UsageError("one of --local N and --scheduler ADDRESS is needed")
+    if count is not None and store_limit is not None and not own_stores:
+        raise click.UsageError("--store-limit empties a worker's store, not yours: --own-stores")
     from builder.store import default_path
     from builder.workflow import workers
     from builder.workflow.project import open_store
@@ -56,6 +63,7 @@ def command(
     share = workers.whole(count or 1)
     share = workers.Share(
         jobs=jobs or share.jobs,
+        at_once=at_once or (workers.at_once(jobs) if jobs else share.at_once),
         memory=memory or share.memory,
         sandbox=not no_sandbox,
         emulation=not no_emulation,
@@ -65,14 +73,16 @@ def command(
     if scheduler is not None:
         workers.join(scheduler, name, open_store(held=False), share, _say)
         return
-    store = default_path(os.environ)
-    folder = store.with_name(f"{store.name}-workers")
     assert count is not None
-    workers.local(count, port, folder, share, lambda address: _ready(address, folder))
+    yours = default_path(os.environ)
+    stores = [
+        yours.with_name(f"{yours.name}-workers") / str(one) if own_stores else yours for one in range(1, count + 1)
+    ]
+    workers.local(stores, port, share, lambda address: _ready(address, stores))
 
 
-def _ready(address: str, folder: Path) -> None:
-    _say(f"stores of the workers: {folder}; ^C ends them")
+def _ready(address: str, stores: Sequence[Path]) -> None:
+    _say(f"where they work: {', '.join(sorted({str(one) for one in stores})) or 'nowhere yet'}; ^C ends them")
     print(f"stackbuild build --executor dask --scheduler {address}", flush=True)
 
 

@@ -154,27 +154,32 @@ class Bench:
         found = Outcome(result={}, sizes={}, how="kept")
         if intact(self._store, action.plan_key):
             self._store.used(action.plan_key)
-            self._lend(counter, action)
+            self._lend(known, counter)
         else:
             for need in action.needs.values():
                 self._store.put_action(need.plan_key, need.document, dict(given[need.plan_key].result))
             found = self._done(known, counter, sizes, teller)
-        return self._left(counter, action, sizes, found)
+        return self._left(known, counter, sizes, found)
 
-    def _left(self, counter: _Counter, action: Action, known: Mapping[Digest, int], found: Outcome) -> Outcome:
-        """Leave what an action came to in the cache: its files first, then its entry."""
-        result, registry = _result(self._store, action), counter.cache.registry
-        sizes = exchange.left(registry, self._store, result, known)
-        read = {one: path.stat().st_size for one, path in exchange.read(self._store, action).items()}
+    def _left(self, known: Order, counter: _Counter, there: Mapping[Digest, int], found: Outcome) -> Outcome:
+        """Leave what an action came to in the cache: its files first, then its entry.
+
+        Args:
+            there: sizes of files that are in the cache already.
+        """
+        action, registry = known.action, counter.cache.registry
+        result = _result(self._store, action)
+        sizes = exchange.left(registry, self._store, result, there)
+        read = {one: path.stat().st_size for one, path in self._sources(known).items()}
         counter.cache.write(Entry(action, result, {**sizes, **read}))
         return replace(found, result=result, sizes=sizes)
 
     def _done(self, known: Order, counter: _Counter, sizes: Mapping[Digest, int], teller: Teller) -> Outcome:
         action, store = known.action, self._store
         if how := prepare(action, store, counter.fetcher):
-            self._lend(counter, action)
+            self._lend(known, counter)
             return Outcome(result={}, sizes={}, how=how)
-        lent = self._lent_meanwhile(counter, action)
+        lent = self._lent_meanwhile(known, counter)
         exchange.take(counter.cache.registry, store, self._read(known, sizes))
         watch = _Watch(known, self._staff.patience, self._shares, teller)
         with self._hands, watch.watching():
@@ -182,17 +187,21 @@ class Bench:
         lent.result()
         return Outcome(result={}, sizes={}, how=how, milliseconds=watch.milliseconds)
 
-    def _lent_meanwhile(self, counter: _Counter, action: Action) -> Future[None]:
+    def _lent_meanwhile(self, known: Order, counter: _Counter) -> Future[None]:
         """Done before the work is, mostly; nothing of it goes from the store, though the work should fail."""
 
         def lend() -> None:
             with self._store.leased():
-                self._lend(counter, action)
+                self._lend(known, counter)
 
         return self._lending.submit(lend)
 
-    def _lend(self, counter: _Counter, action: Action) -> None:
-        exchange.lend(counter.cache.registry, exchange.read(self._store, action))
+    def _lend(self, known: Order, counter: _Counter) -> None:
+        exchange.lend(counter.cache.registry, self._sources(known))
+
+    def _sources(self, known: Order) -> Mapping[Digest, Path]:
+        """The pinned files that are to be left in the cache."""
+        return exchange.read(self._store, known.action) if known.shop.sources else {}
 
     def _read(self, known: Order, sizes: Mapping[Digest, int]) -> Iterator[File]:
         """The files that an action reads of other actions' results, and of the project."""

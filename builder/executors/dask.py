@@ -29,6 +29,7 @@ from builder.cache import Cache, Told
 from builder.digest import Digest
 from builder.errors import Problems, StackbuildError, Unreachable
 from builder.exchange import File
+from builder.executors import dask_settings
 from builder.executors.dask_round import Fault, Round
 from builder.executors.order import Order, Shop
 from builder.executors.outcome import Outcome
@@ -183,6 +184,7 @@ def _connected(yard: Yard) -> Iterator[Client]:
 
 @contextmanager
 def _client(yard: Yard) -> Iterator[Client]:
+    dask_settings.settle()
     try:
         client = Client(yard.scheduler, timeout="10s", set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError, TypeError, RuntimeError) as error:
@@ -243,7 +245,7 @@ def _orders(actions: Sequence[Action], stale: frozenset[Digest], store: Store, y
 def _shop(yard: Yard) -> str:
     """What must be equal for an action of two clients to be one: cache, program, and who is believed."""
     trust = yard.cache.trust
-    return repr((yard.shop.place, yard.shop.program, trust.registry, sorted(trust.keys)))
+    return repr((yard.shop.place, yard.shop.program, yard.shop.sources, trust.registry, sorted(trust.keys)))
 
 
 def _priorities(plan: Plan) -> dict[Digest, int]:

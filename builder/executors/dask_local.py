@@ -6,13 +6,14 @@ A worker that dies is started again: so is whatever runs workers in earnest (sys
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from distributed import Scheduler
+
+from builder.executors import dask_settings
 
 _FAILURES = 20
 """A step that so many workers died with is not tried again: on one machine they die for reasons of their own, too."""
@@ -38,7 +39,7 @@ def serve(port: int, hands: Hands, ready: Callable[[str], None]) -> None:
 
 
 async def _serve(port: int, hands: Hands, ready: Callable[[str], None]) -> None:
-    logging.getLogger("distributed").setLevel(logging.WARNING)
+    dask_settings.settle()
     end = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -9,7 +9,6 @@ Sources: https://distributed.dask.org/en/stable/resources.html, â€¦/tls.html, â€
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from distributed import Worker, WorkerPlugin, get_worker
 
 from builder.action import Action
+from builder.executors import dask_settings
 from builder.executors.bench import Bench
 from builder.executors.overdue import end_within
 
@@ -84,7 +84,7 @@ def serve(scheduler: str, bench: Bench, offer: Offer) -> None:
 
 
 async def _serve(scheduler: str, bench: Bench, offer: Offer) -> None:
-    logging.getLogger("distributed").setLevel(logging.WARNING)
+    dask_settings.settle()
     worker = Worker(
         scheduler,
         name=offer.name,

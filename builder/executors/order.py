@@ -35,6 +35,7 @@ class Shop:
         place: the cache, `oci://HOST/REPOSITORY`.
         plain_http: registries that the manifest lets speak plain HTTP.
         require_signature: whether a trusted registry is not enough.
+        sources: whether the pinned files that actions read are left in the cache, beside what they come to.
     """
 
     program: str
@@ -43,6 +44,7 @@ class Shop:
     place: str
     plain_http: tuple[str, ...] = ()
     require_signature: bool = False
+    sources: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +130,7 @@ def _shop(found: Mapping[str, Any]) -> Shop:
         place=fields.string(found["place"]),
         plain_http=tuple(fields.string(one) for one in found["plain_http"]),
         require_signature=fields.flag(found["require_signature"]),
+        sources=fields.flag(found["sources"]),
     )
 
 

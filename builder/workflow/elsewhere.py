@@ -22,9 +22,18 @@ Elsewhere = Callable[[Plan, frozenset[Digest], Sequence[Action], Watcher], None]
 
 
 def by_dask(
-    project: Project, scheduler: str, cache: Cache | None, told: Told, *, require_signature: bool = False
+    project: Project,
+    scheduler: str,
+    cache: Cache | None,
+    told: Told,
+    *,
+    require_signature: bool = False,
+    sources: bool = False,
 ) -> Elsewhere:
     """Workers of a Dask scheduler.
+
+    Args:
+        sources: whether they leave in the cache the pinned files that they read, too.
 
     Raises:
         StackbuildError: the address is none, or not guarded; Dask is not installed; there is no cache, or nobody whose
@@ -51,6 +60,7 @@ def by_dask(
         place=f"oci://{cache.registry.name}",
         plain_http=tuple(project.manifest.project.plain_http),
         require_signature=require_signature,
+        sources=sources,
     )
 
     def estimate(action: Action) -> int:

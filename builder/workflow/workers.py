@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -40,6 +40,7 @@ class Share:
 
     Attributes:
         jobs: processes.
+        at_once: steps that are performed at once.
         memory: bytes.
         sandbox: whether it may run programs in the sandbox, if this machine lets it.
         emulation: whether it may run those of another platform, if this machine does.
@@ -48,6 +49,7 @@ class Share:
     """
 
     jobs: int
+    at_once: int
     memory: int
     sandbox: bool = True
     emulation: bool = True
@@ -56,10 +58,13 @@ class Share:
 
 
 def whole(workers: int = 1) -> Share:
-    """An equal share of this machine for each of so many workers; two cores if there are, as a step may use two."""
+    """An equal share of this machine for each of so many workers; two processes if it has two cores, as a step may
+    use two while others wait for it."""
     cores = len(os.sched_getaffinity(0))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return Share(jobs=max(min(2, cores), cores // workers), memory=memory // workers)
+    return Share(
+        jobs=max(min(2, cores), cores // workers), at_once=at_once(max(1, cores // workers)), memory=memory // workers
+    )
 
 
 def guarded(scheduler: str) -> str:
@@ -106,12 +111,12 @@ def resources(store: Store, share: Share) -> Amounts:
     sandbox = share.sandbox and _sandbox(store)
     wanted = sorted(MACHINES.values()) if share.emulation else [NATIVE]
     platforms = [one for one in wanted if runs(one)] if sandbox else []
-    return offer(program.identity(), share.memory, platforms, at_once(share))
+    return offer(program.identity(), share.memory, platforms, share.at_once)
 
 
-def at_once(share: Share) -> int:
-    """How many actions a worker performs at once; as many as `local` does with so many cores."""
-    return max(2, 2 * share.jobs)
+def at_once(cores: int) -> int:
+    """How many steps a worker performs at once: they wait for the disk and for other programs, too."""
+    return 2 * cores
 
 
 def join(scheduler: str, name: str, store: Store, share: Share, told: Told) -> None:
@@ -141,7 +146,7 @@ def join(scheduler: str, name: str, store: Store, share: Share, told: Told) -> N
     worker = dask_worker.Offer(
         name=name,
         resources=resources(store, share),
-        threads=at_once(share) + _WAITING,
+        threads=share.at_once + _WAITING,
         folder=str(store.path / "dask"),
         host=_bracketed(parts.hostname or "") if parts.scheme == "tcp" else None,  # Whoever reaches it, runs anything.
     )
@@ -151,7 +156,7 @@ def join(scheduler: str, name: str, store: Store, share: Share, told: Told) -> N
         name=name,
         opened=opened,
         now=now,
-        at_once=at_once(share),
+        at_once=share.at_once,
         patience=Patience(seconds=share.patience),
         limit=_limit(store, share.store_limit),
     )
@@ -170,8 +175,8 @@ def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def local(count: int, port: int, folder: Path, share: Share, ready: Callable[[str], None]) -> None:
-    """A scheduler and so many workers, each with a store of its own in the folder, until a signal comes.
+def local(stores: Sequence[Path], port: int, share: Share, ready: Callable[[str], None]) -> None:
+    """A scheduler, and a worker for each of the stores, which may be one and the same, until a signal comes.
 
     Raises:
         StackbuildError: Dask is not installed.
@@ -183,9 +188,9 @@ def local(count: int, port: int, folder: Path, share: Share, ready: Callable[[st
         return [
             dask_local.Hand(
                 arguments=("workers", "--scheduler", address, "--name", str(number), *_arguments(share)),
-                environ={**os.environ, "STACKBUILD_STORE": str(folder / str(number))},
+                environ={**os.environ, "STACKBUILD_STORE": str(store)},
             )
-            for number in range(1, count + 1)
+            for number, store in enumerate(stores, 1)
         ]
 
     dask_local.serve(port, hands, ready)
@@ -193,7 +198,16 @@ def local(count: int, port: int, folder: Path, share: Share, ready: Callable[[st
 
 def _arguments(share: Share) -> list[str]:
     """What `stackbuild workers` is told of a share."""
-    told = ["--jobs", str(share.jobs), "--memory", str(share.memory), "--patience", str(share.patience)]
+    told = [
+        "--jobs",
+        str(share.jobs),
+        "--at-once",
+        str(share.at_once),
+        "--memory",
+        str(share.memory),
+        "--patience",
+        str(share.patience),
+    ]
     told += [] if share.sandbox else ["--no-sandbox"]
     told += [] if share.emulation else ["--no-emulation"]
     return told if share.store_limit is None else [*told, "--store-limit", str(share.store_limit)]

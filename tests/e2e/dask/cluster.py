@@ -62,9 +62,20 @@ class Cluster:
 
 @contextmanager
 def cluster(
-    folder: Path, workers: int, *sources: Path, more: Sequence[str] = (), env: Mapping[str, str] | None = None
+    folder: Path,
+    workers: int,
+    *sources: Path,
+    more: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+    yours: Path | None = None,
 ) -> Iterator[Cluster]:
-    """Start it as docs/distributed.md says; `more` are options, `env` variables of the workers."""
+    """Start it as docs/distributed.md says.
+
+    Args:
+        sources: stores whose downloads the workers have.
+        more: options; `env`, variables of the workers.
+        yours: a store in which all of them work; without it, each has its own, as on several machines.
+    """
     need_root()
     for number in range(workers):
         for path in sources:
@@ -72,8 +83,9 @@ def cluster(
     folder.mkdir(parents=True, exist_ok=True)
     out = folder / "out"
     command = [sys.executable, "-P", "-m", "builder.cli", "workers", "--local", str(workers), "--port", "0", *more]
+    command += [] if yours else ["--own-stores"]
     with out.open("wb") as output:
-        environ = {**os.environ, "STACKBUILD_STORE": str(folder / "store"), **(env or {})}
+        environ = {**os.environ, "STACKBUILD_STORE": str(yours or folder / "store"), **(env or {})}
         process = subprocess.Popen(command, stdout=output, stderr=output, env=environ)
     try:
         said = until(out, "--scheduler", process)

@@ -57,6 +57,31 @@ def test_a_worker_whose_store_is_full_clears_it(small: Site, site: Site, tmp_pat
     assert local.digests("slow") == site.digests("slow")
 
 
+def test_workers_work_in_the_store_of_the_client(site: Site, small: Site, tmp_path: Path) -> None:
+    """No file comes back through the cache, and one that is killed leaves nothing that the others could trip over."""
+    empty = site.copy(tmp_path / "empty", store=tmp_path / "empty-store")
+    share_sources(small.store_path, empty.store_path)
+    with cluster(tmp_path / "cluster", 2, yours=empty.store_path) as found:
+        with building(empty, found, "slow", "tool") as (process, said):
+            logs = empty.store_path / "logs"
+            wait(lambda: any("began" in path.read_text() for path in logs.glob("*.txt")), "no worker began the script")
+            for name in ("1", "2"):
+                if scripts(found.worker(name)):
+                    os.kill(found.worker(name), signal.SIGKILL)
+            assert process.wait(180) == 0, said.read_text()
+        assert "cache: took" not in said.read_text()
+        assert not (tmp_path / "cluster/store-workers").exists()
+    local = site.clone(tmp_path / "local", unpacked=True)
+    assert local.digests("slow", "tool") == empty.digests("slow", "tool")
+    assert not empty.run("store", "check").err
+
+
+def test_a_limit_is_for_stores_of_workers_alone(small: Site) -> None:
+    said = small.try_("workers", "--local", "1", "--store-limit", "1")
+    assert said.code == 2
+    assert "--store-limit empties a worker's store, not yours: --own-stores" in said.err
+
+
 def test_a_scheduler_that_dies_is_told(site: Site, tmp_path: Path) -> None:
     with cluster(tmp_path / "cluster", 1) as found, building(site, found, "slow") as (process, said):
         wait(lambda: bool(found.logs()), "no worker has begun the script")

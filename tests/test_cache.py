@@ -11,10 +11,16 @@ from typing import Any
 
 import pytest
 
+from builder.action import Action
+from builder.cache import Cache
 from builder.digest import Digest, Json, canonical
+from builder.entry import Entry, Trust
 from builder.errors import StackbuildError
+from builder.lock import Pin
+from builder.net import Client
 from builder.signing import PREFIX, Signer, signed
 from builder.store import Store
+from builder.transports.registry import Registry
 from builder.workflow import build, caching
 from builder.workflow.build import _Silent
 from tests.fake_uploads import FakeUploads, Request, uploads
@@ -233,6 +239,48 @@ def _config(registry: FakeUploads, name: str, entry: dict[str, Any], document: J
     registry.blobs["team/cache", str(Digest.of(body))] = body
     config: Json = {"digest": str(Digest.of(body)), "size": len(body)}
     _put(registry, name, canonical({**entry, "config": config}))
+
+
+def test_who_has_the_sources_adds_them(store: Store, registry: FakeUploads) -> None:
+    """To the entry of a worker, which left its result alone."""
+    layer, source = b"a layer", b"a wheel"
+    made = store.put_blob(layer)
+    for data in (layer, source):  # The layer is its own list of files here.
+        with store.new_source() as incoming:
+            incoming.write(data)
+            incoming.commit(Digest.of(data))
+    wheel = Pin(kind="pip", name="a", version="1", filename="a.whl", digest=Digest.of(source), size=len(source))
+    action = Action(kind="overlay", version=1, name="step", options={}, sources={"wheel": wheel})
+    result: dict[str, Json] = {"layers": [{"name": "step", "digest": made, "listing": made}]}
+    store.put_action(action.plan_key, action.document, result)
+    there = Registry(Client(environ={}), registry.host, "team/cache", {})
+    cache = Cache(there, store, Trust(registry=True), print)
+    cache.keep([action])
+    whole = _entries(registry)
+    assert {row["digest"] for (entry,) in [whole.values()] for row in entry["layers"]} == {made, wheel.digest}
+    cache.write(Entry(action, result, {made: len(layer)}))
+    assert _entries(registry) != whole
+    cache.keep([action])
+    assert _entries(registry) == whole
+
+
+def test_a_file_that_changed_in_the_store_is_not_left(
+    site: Site, registry: FakeUploads, machine: Callable[[str], Machine]
+) -> None:
+    """The registry finds that out; then it is gone from the store, and the same command makes it anew."""
+    says(site, TRUSTED)
+    site.build("root@linux/amd64")
+    one = machine("one")
+    one.build()
+    path = max((one.store.path / "images/blobs/sha256").iterdir(), key=lambda path: path.stat().st_size)
+    data = path.read_bytes()
+    path.write_bytes(bytes([data[0] ^ 1]) + data[1:])
+    one.build(share=True)
+    assert any("a file in the store has changed" in line and path.name in line for line in one.said)
+    assert not path.exists()
+    assert ("team/cache", f"sha256:{path.name}") not in registry.blobs
+    one.build(share=True)
+    assert registry.blobs["team/cache", f"sha256:{path.name}"] == data
 
 
 def test_a_signature_is_of_one_action_and_one_result(

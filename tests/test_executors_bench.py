@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +24,7 @@ from builder.executors.local import workshop
 from builder.executors.order import Order, Shop
 from builder.executors.outcome import Failed, Failure, Outcome, failure, outcome
 from builder.executors.overdue import Patience
+from builder.lock import Pin
 from builder.manifest.model import Manifest
 from builder.manifest.read import loads
 from builder.net import Client
@@ -141,6 +143,26 @@ def test_what_one_left_another_finds(one: Bench, two: Bench, shop: Shop) -> None
     assert (again.how, again.result, again.milliseconds) == ("from the cache", first.result, None)
     over = two.perform(Order(shop=shop, action=OVER).dumps(), [first.dumps()], heard)
     assert (outcome(over, OVER).how, heard.begun_) == ("done", ["step", "over"])
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_pinned_files_are_left_where_they_are_wanted(
+    wanted: bool, one: Bench, shop: Shop, registry: FakeUploads, tmp_path: Path
+) -> None:
+    """Results always are: they have no other way."""
+    data = b"a wheel"
+    digest = Digest.of(data)
+    with Store.open(tmp_path / "one").new_source() as incoming:
+        incoming.write(data)
+        incoming.commit(digest)
+    wheel = Pin(kind="pip", name="a", version="1", filename="a.whl", digest=digest, size=len(data))
+    action = replace(STEP, sources={"wheel": wheel})
+    found = outcome(one.perform(Order(shop=replace(shop, sources=wanted), action=action).dumps(), [], Heard()), action)
+    there = {name for repository, name in registry.blobs if repository == "team/cache"}
+    assert {str(file) for file in found.sizes} <= there
+    assert (digest in there) == wanted
+    entry = json.loads(registry.manifests["team/cache", f"action-{action.plan_key.hex}"])
+    assert (digest in {row["digest"] for row in entry["layers"]}) == wanted
 
 
 def test_an_outcome_of_a_need_that_is_none_is_refused(one: Bench, shop: Shop) -> None:

@@ -137,6 +137,14 @@ def with_scripts(small: Site, registry: Registry, folder: Path, believed: str = 
     return found
 
 
+def built_here(site: Site, folder: Path, *images: str) -> dict[str, str]:
+    """What this machine comes to by itself, without a cache, from what the site has so far: digests of manifests."""
+    local = site.clone(folder, unpacked=True)
+    (local.folder / "stacks.toml").write_text(SMALL + RUN)
+    assert local.run("build", *images, "--no-start").performed
+    return local.digests(*images)
+
+
 @contextmanager
 def joined(cluster: Cluster, name: str, *more: str, env: Mapping[str, str] | None = None) -> Iterator[None]:
     """One more worker, until the end of the block."""

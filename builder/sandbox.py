@@ -35,6 +35,9 @@ ENVIRONMENT: Mapping[str, str] = {
     "DEBCONF_NONINTERACTIVE_SEEN": "true",
     "SOURCE_DATE_EPOCH": str(NEWEST),
     "FORCE_SOURCE_DATE": "1",  # TeX's programs ask for this word too.
+    "PYTHONHASHSEED": "0",
+    "PERL_HASH_SEED": "0",  # Else fmtutil makes TeX's formats in any order, and they name files that others left.
+    "PERL_PERTURB_KEYS": "0",
 }
 
 

@@ -104,6 +104,22 @@ def test_environment_is_fixed(host: Host, folder: Path, monkeypatch: pytest.Monk
     assert dict(line.split("=", 1) for line in log.read_text().splitlines()) == dict(ENVIRONMENT)
 
 
+@pytest.mark.parametrize(
+    "program",
+    [
+        """perl -e 'my %found = map { $_ => 1 } 1..99; print join(" ", keys %found), "\\n"'""",
+        "python3 -c 'print({str(one) for one in range(99)})'",
+    ],
+)
+def test_hashes_have_one_order(program: str, host: Host, folder: Path) -> None:
+    """Both languages draw another one for each process: fmtutil, in Perl, made TeX's formats in that order."""
+    code, said = host.shell("; ".join([program] * 3), folder)
+    assert code == 0
+    first, second, third = said.splitlines()
+    assert len(first) > 99
+    assert first == second == third
+
+
 def test_host_environment_is_not_in_proc(host: Host, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Process 1 inherited the host's whole environment, and /proc/1/environ showed it: tokens, proxies, passwords."""
     monkeypatch.setenv("SECRET_TOKEN", "hunter2")

@@ -13,7 +13,7 @@ import shutil
 
 from builder.kinds.apt import keystore
 
-VERSION = 5
+VERSION = 6
 
 REMOVED = (
     "/etc/.pwd.lock",

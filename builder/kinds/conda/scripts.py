@@ -137,7 +137,6 @@ def _command(prefix: str, name: str, version: str, build_number: str) -> Command
             "PKG_VERSION": version,
             "PKG_BUILDNUM": build_number,
             "PYTHONDONTWRITEBYTECODE": "1",  # What is compiled by the way depends on what was imported before.
-            "PYTHONHASHSEED": "0",
         },
     )
 

@@ -220,7 +220,6 @@ def _environment(order: Order, place: str, stage: str, script: str, jobs: int) -
         **ENVIRONMENT,
         "HOME": "/tmp",
         "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONHASHSEED": "0",
         "JOBS": str(jobs),
     }.items()
     bins = [f"{parent}/{FOLDER}/.bin" for parent in (place, *map(str, PurePosixPath(place).parents))]

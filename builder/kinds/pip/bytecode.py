@@ -159,7 +159,7 @@ def compile_batches(
                 "/run/stackbuild/compile.py",
                 "/run/stackbuild/order.json",
             ),
-            env={**ENVIRONMENT, "PYTHONHASHSEED": "0"},
+            env=ENVIRONMENT,
             binds=(
                 (str(_PROGRAM), "run/stackbuild/compile.py", True),
                 (str(workspace / "order.json"), "run/stackbuild/order.json", True),

@@ -121,7 +121,7 @@ def build(
             _install(store.checked(store.source(digest)), filename, workspace / "env", native.short)
         command = Command(
             argv=(python.executable, "-I", "-B", "/run/stackbuild/backend.py", source.name),
-            env={**ENVIRONMENT, "SOURCE_DATE_EPOCH": str(NEWEST), "PYTHONHASHSEED": "0"},
+            env=ENVIRONMENT,
             binds=(
                 (str(_PROGRAM), "run/stackbuild/backend.py", True),
                 (str(workspace / "env"), "run/stackbuild/env", True),

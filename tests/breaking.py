@@ -45,10 +45,16 @@ Run = Callable[[Site], object]
 
 @dataclass(frozen=True)
 class Workload:
-    """What is broken off: on what it begins, and what it does."""
+    """What is broken off: on what it begins, and what it does.
+
+    Attributes:
+        files: whether the store has the same files in the end. A push brings layers of a base that the registry lacks;
+            after the first attempt it may lack fewer.
+    """
 
     begin: Run
     run: Run
+    files: bool = True
 
 
 def _build(site: Site) -> None:
@@ -110,7 +116,7 @@ WORKLOADS: Mapping[str, Workload] = {
     "gc": Workload(_garbage, _collect),
     "eviction": Workload(_garbage, _evict),
     "repair": Workload(_harmed, _repair),
-    "push": Workload(Site.build, _push),
+    "push": Workload(Site.build, _push, files=False),
 }
 
 
@@ -216,7 +222,7 @@ class Bench:
         if powerless and self._forked(lambda: _build(attached(self._work))):
             return [*found, "cannot be built"]  # What was taken of what nothing needs is not made again.
         again = self._told()
-        for what in ("tags", "stale", "pushed") if powerless else self._reference:
+        for what in self._reference if load.files and not powerless else ("tags", "stale", "pushed"):
             if again[what] != self._reference[what]:
                 found.append(f"{what} differ: {_difference(self._reference[what], again[what])}")
         attached(self._work).store.sweep()

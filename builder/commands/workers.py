@@ -54,6 +54,8 @@ def command(
 ) -> None:
     if (count is None) == (scheduler is None):
         raise click.UsageError("one of --local N and --scheduler ADDRESS is needed")
+    if own_stores and count is None:
+        raise click.UsageError("--own-stores is for --local N: else STACKBUILD_STORE says where a worker works")
     if count is not None and store_limit is not None and not own_stores:
         raise click.UsageError("--store-limit empties a worker's store, not yours: --own-stores")
     from builder.store import default_path

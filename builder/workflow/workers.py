@@ -198,16 +198,8 @@ def local(stores: Sequence[Path], port: int, share: Share, ready: Callable[[str]
 
 def _arguments(share: Share) -> list[str]:
     """What `stackbuild workers` is told of a share."""
-    told = [
-        "--jobs",
-        str(share.jobs),
-        "--at-once",
-        str(share.at_once),
-        "--memory",
-        str(share.memory),
-        "--patience",
-        str(share.patience),
-    ]
+    numbers = {"jobs": share.jobs, "at-once": share.at_once, "memory": share.memory, "patience": share.patience}
+    told = [word for name, number in numbers.items() for word in (f"--{name}", str(number))]
     told += [] if share.sandbox else ["--no-sandbox"]
     told += [] if share.emulation else ["--no-emulation"]
     return told if share.store_limit is None else [*told, "--store-limit", str(share.store_limit)]

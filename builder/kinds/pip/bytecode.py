@@ -26,7 +26,7 @@ from builder.kinds.pip.archive import MALFORMED
 from builder.kinds.pip.python import Runnable
 from builder.kinds.pip.scheme import Environment
 from builder.kinds.pip.wheel import lay
-from builder.sandbox import ENVIRONMENT, Command, Root, run
+from builder.sandbox import Command, Root, run
 from builder.store import Store
 from builder.tree import NEWEST, Member
 
@@ -159,7 +159,6 @@ def compile_batches(
                 "/run/stackbuild/compile.py",
                 "/run/stackbuild/order.json",
             ),
-            env=ENVIRONMENT,
             binds=(
                 (str(_PROGRAM), "run/stackbuild/compile.py", True),
                 (str(workspace / "order.json"), "run/stackbuild/order.json", True),

@@ -33,7 +33,7 @@ from builder.interpreter import Interpreter
 from builder.kinds.pip import python as pythons
 from builder.kinds.pip.archive import MALFORMED, limited, malformed
 from builder.lock import Lock, Pin
-from builder.sandbox import ENVIRONMENT, Command, Root, run
+from builder.sandbox import Command, Root, run
 from builder.site import Site
 from builder.store import Store
 from builder.tree import NEWEST, safe
@@ -121,7 +121,6 @@ def build(
             _install(store.checked(store.source(digest)), filename, workspace / "env", native.short)
         command = Command(
             argv=(python.executable, "-I", "-B", "/run/stackbuild/backend.py", source.name),
-            env=ENVIRONMENT,
             binds=(
                 (str(_PROGRAM), "run/stackbuild/backend.py", True),
                 (str(workspace / "env"), "run/stackbuild/env", True),

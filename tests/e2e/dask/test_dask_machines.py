@@ -67,9 +67,8 @@ def test_workers_work_in_the_store_of_the_client(site: Site, small: Site, tmp_pa
         with building(empty, found, "slow", "tool") as (process, said):
             logs = empty.store_path / "logs"
             wait(lambda: any("began" in path.read_text() for path in logs.glob("*.txt")), "no worker began the script")
-            for name in ("1", "2"):
-                if scripts(found.worker(name)):
-                    os.kill(found.worker(name), signal.SIGKILL)
+            (busy,) = (worker for worker in map(found.worker, ("1", "2")) if scripts(worker))
+            os.kill(busy, signal.SIGKILL)
             assert process.wait(180) == 0, said.read_text()
         assert "cache: took" not in said.read_text()
         assert not (tmp_path / "cluster/store-workers").exists()
@@ -81,6 +80,9 @@ def test_a_limit_is_for_stores_of_workers_alone(small: Site) -> None:
     said = small.try_("workers", "--local", "1", "--store-limit", "1")
     assert said.code == 2
     assert "--store-limit empties a worker's store, not yours: --own-stores" in said.err
+    said = small.try_("workers", "--scheduler", "tcp://127.0.0.1:1", "--own-stores")
+    assert said.code == 2
+    assert "--own-stores is for --local N" in said.err
 
 
 def test_a_scheduler_that_dies_is_told(site: Site, tmp_path: Path) -> None:
